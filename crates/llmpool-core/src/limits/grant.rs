@@ -1,11 +1,10 @@
 //! The grant: permission for one attempt, and what the attempt has reserved.
 
+use super::charge_id::ChargeId;
 use super::demand::Demand;
 use super::key::KeyId;
 use super::key_set::KeyPlace;
-use super::limit_set::Charge;
 use super::target::TargetId;
-use crate::time::Timestamp;
 
 /// Permission for one attempt. Until the grant is released, the attempt counts towards the concurrency limits
 /// of its target, of its key and of the key's quota group.
@@ -17,8 +16,6 @@ pub struct Grant {
     pub(super) key: Option<KeyId>,
     /// Where the key is stored in the key set of the target.
     pub(super) place: KeyPlace,
-    /// The time at which the grant was made. The request is assumed to be sent at this time.
-    pub(super) sent_at: Timestamp,
     /// Epoch of the target's health when the attempt started. Every change of health begins a new epoch. If
     /// the epoch has changed since then, the response to the attempt says nothing about the target's current
     /// health.
@@ -29,10 +26,12 @@ pub struct Grant {
     /// Whether the number of tokens in `demand` is still an estimate. If so, some of the tokens may be
     /// returned later.
     pub(super) unsettled: bool,
-    /// Sequence number with which the attempt was charged to the token buckets.
-    pub(super) seq: u64,
-    pub(super) charge: Charge,
-    pub(super) reservation: KeyReservation,
+    /// The charge of the attempt to all limits. The request is assumed to be sent at the time of the charge.
+    pub(super) charge: ChargeId,
+    /// Epoch of the key's health when the attempt started.
+    pub(super) key_epoch: u32,
+    /// Epoch of the health of the key's quota group when the attempt started.
+    pub(super) group_epoch: u32,
     /// Epoch of the key's model denial when the attempt started. `None` if the key had no model denial at
     /// that time. A model denial is the provider's refusal of one model to a valid key.
     pub(super) denial_epoch: Option<u32>,
@@ -50,15 +49,4 @@ impl Grant {
     pub fn target(&self) -> TargetId {
         self.target
     }
-}
-
-/// What an attempt reserves from its key and the key's quota group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct KeyReservation {
-    /// Epoch of the key's health when the attempt started. Every change of health begins a new epoch.
-    pub(super) epoch: u32,
-    /// Epoch of the health of the key's quota group when the attempt started.
-    pub(super) group_epoch: u32,
-    pub(super) charge: Charge,
-    pub(super) group_charge: Charge,
 }

@@ -6,14 +6,16 @@
 //! Invariant: `in_flight` of a key or quota group equals the number of its attempts whose grants have not
 //! been released.
 
+use std::time::Duration;
+
+use super::charge_id::ChargeId;
 use super::cooldown::CooldownReason;
-use super::demand::Demand;
-use super::grant::KeyReservation;
+use super::grant::Grant;
 use super::health::{Health, SavedHealth};
 use super::key::{KeyAvailability, KeyId, KeyLimits};
 use super::key_constraint::KeyConstraint;
 use super::key_record::KeyRecord;
-use super::limit_set::{Charge, LimitSet};
+use super::limit_set::LimitSet;
 use super::limits::Limits;
 use super::quota_group::{QuotaGroup, QuotaGroupId};
 use crate::time::Timestamp;
@@ -76,58 +78,40 @@ impl KeyTable {
 
     /// Charges an attempt to its key and the key's quota group.
     #[inline(always)]
-    pub(super) fn reserve(&mut self, id: KeyId, demand: Demand, seq: u64, now: Timestamp) -> KeyReservation {
+    pub(super) fn reserve(&mut self, id: KeyId, grant: &mut Grant) {
         let (key, group) = self.pair_mut(id);
+        let ChargeId { seq, at } = grant.charge;
         key.last_used = seq;
-        for (health, limit_set) in [
-            (&mut key.health, &mut key.limit_set),
-            (&mut group.health, &mut group.limit_set),
+        for (health, limit_set, epoch) in [
+            (&mut key.health, &mut key.limit_set, &mut grant.key_epoch),
+            (&mut group.health, &mut group.limit_set, &mut grant.group_epoch),
         ] {
-            if health.begin_attempt(false, now) {
-                limit_set.resume(seq, now);
+            if health.begin_attempt(false, at) {
+                limit_set.resume(seq, at);
             }
+            *epoch = health.epoch();
+            limit_set.charge(grant.demand, seq, at);
         }
-        KeyReservation {
-            epoch: key.health.epoch(),
-            group_epoch: group.health.epoch(),
-            charge: key.limit_set.charge(demand, seq, now),
-            group_charge: group.limit_set.charge(demand, seq, now),
-        }
-    }
-
-    /// Returns the limit sets of the key and its quota group to which a reservation was charged, each with
-    /// its charge.
-    #[inline(always)]
-    pub(super) fn charged(
-        &mut self,
-        id: KeyId,
-        reservation: &KeyReservation,
-    ) -> [(&mut LimitSet, Charge); 2] {
-        let (key, group) = self.pair_mut(id);
-        [
-            (&mut key.limit_set, reservation.charge),
-            (&mut group.limit_set, reservation.group_charge),
-        ]
     }
 
     /// Frees the slots that an attempt occupied. If the attempt was the last running probe and no probe
     /// received a response, the next attempt becomes a probe again.
     #[inline(always)]
-    pub(super) fn release(&mut self, id: KeyId, reservation: &KeyReservation) {
+    pub(super) fn release(&mut self, id: KeyId, grant: &Grant) {
         let (key, group) = self.pair_mut(id);
         key.limit_set.in_flight -= 1;
-        key.health.end_attempt(reservation.epoch);
+        key.health.end_attempt(grant.key_epoch);
         group.limit_set.in_flight -= 1;
-        group.health.end_attempt(reservation.group_epoch);
+        group.health.end_attempt(grant.group_epoch);
     }
 
     /// Records that an attempt succeeded. Returns whether the health of the attempt's key or of the key's
     /// quota group changed.
     #[inline(always)]
-    pub(super) fn record_success(&mut self, id: KeyId, reservation: &KeyReservation) -> bool {
+    pub(super) fn record_success(&mut self, id: KeyId, grant: &Grant) -> bool {
         let (key, group) = self.pair_mut(id);
-        let own = key.health.record_success(reservation.epoch);
-        own | group.health.record_success(reservation.group_epoch)
+        let own = key.health.record_success(grant.key_epoch);
+        own | group.health.record_success(grant.group_epoch)
     }
 
     /// Records that the provider refused an attempt for a reason that concerns its key or quota group. Returns
@@ -135,18 +119,18 @@ impl KeyTable {
     pub(super) fn record_refusal(
         &mut self,
         id: KeyId,
-        reservation: &KeyReservation,
+        grant: &Grant,
         reason: CooldownReason,
-        duration: Option<std::time::Duration>,
+        duration: Option<Duration>,
         now: Timestamp,
     ) -> Option<SavedHealth> {
         let epoch = if reason.is_of_group() {
-            reservation.group_epoch
+            grant.group_epoch
         } else {
-            reservation.epoch
+            grant.key_epoch
         };
-        self.health_mut(id, reason)
-            .record_refusal(epoch, reason, duration, now)
+        let health = self.health_mut(id, reason);
+        health.record_refusal(epoch, reason, duration, now)
     }
 
     /// Starts a cooldown of the key, or of its quota group if the reason applies to the whole group. Has no
@@ -183,6 +167,13 @@ impl KeyTable {
             KeyConstraint::Key(key) => key == id,
             KeyConstraint::Group(group) => self.keys[id.index()].group == group,
         }
+    }
+
+    /// Returns the limit sets of the key and of its quota group.
+    #[inline(always)]
+    pub(super) fn limit_sets_mut(&mut self, id: KeyId) -> [&mut LimitSet; 2] {
+        let (key, group) = self.pair_mut(id);
+        [&mut key.limit_set, &mut group.limit_set]
     }
 
     /// Returns the limit sets of the key and of its quota group.

@@ -3,11 +3,12 @@
 //! An attempt is charged to all counters of the set at once. Each counter recovers independently.
 
 use super::bucket::Bucket;
+use super::charge_id::ChargeId;
 use super::demand::Demand;
 use super::limits::{LimitKind, Limits};
 use super::obstacle::Obstacle;
 use super::per_minute::PerMinute;
-use super::window::{SlidingWindow, WindowCharge};
+use super::window::SlidingWindow;
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug)]
@@ -30,15 +31,6 @@ struct Counters {
     /// actual numbers are known.
     unsettled: u64,
     day: Option<SlidingWindow>,
-}
-
-/// Where in the sliding windows an attempt was charged, for later corrections of the charge. Token buckets
-/// identify the attempt by its sequence number instead.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Charge {
-    minute: Option<WindowCharge>,
-    tokens: Option<WindowCharge>,
-    day: Option<WindowCharge>,
 }
 
 impl LimitSet {
@@ -129,42 +121,37 @@ impl LimitSet {
 
     /// Charges an attempt to all counters and occupies a slot, even if a limit is exceeded.
     #[inline(always)]
-    pub(super) fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) -> Charge {
+    pub(super) fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) {
         self.in_flight += 1;
-        match &mut self.counters {
-            Some(counters) => counters.charge(demand, seq, now),
-            None => Charge::default(),
+        if let Some(counters) = &mut self.counters {
+            counters.charge(demand, seq, now);
         }
     }
 
     /// Marks the tokens that were charged for an attempt as final, so that they no longer count as estimates.
     /// `tokens` is the number of charged tokens.
-    pub(super) fn close(&mut self, charge: Charge, tokens: u32) {
-        if let (Some(_), Some(counters)) = (charge.tokens, &mut self.counters) {
+    pub(super) fn close(&mut self, charge: ChargeId, tokens: u32) {
+        if let Some(counters) = &mut self.counters
+            && counters.tokens.as_ref().is_some_and(|window| window.contains(charge))
+        {
             counters.unsettled = counters.unsettled.saturating_sub(tokens.into());
         }
     }
 
     /// Refunds the charge of an attempt that was never sent.
-    pub(super) fn refund(&mut self, charge: Charge, demand: Demand, seq: u64) {
+    pub(super) fn refund(&mut self, charge: ChargeId, demand: Demand) {
         if let Some(counters) = &mut self.counters {
-            counters.refund_requests(charge, demand.requests, seq);
+            counters.refund(charge, demand);
         }
-        self.settle(charge, demand.tokens, 0);
     }
 
     /// Corrects the number of charged tokens from `before` to `tokens`. Returns whether the correction makes
     /// tokens available.
     #[inline(always)]
-    pub(super) fn settle(&mut self, charge: Charge, before: u32, tokens: u32) -> bool {
+    pub(super) fn settle(&mut self, charge: ChargeId, before: u32, tokens: u32) -> bool {
         let counters = self.counters.as_mut();
-        match (
-            counters.and_then(|counters| counters.tokens.as_mut()),
-            charge.tokens,
-        ) {
-            (Some(window), Some(charge)) => window.correct(charge, before, tokens),
-            _ => false,
-        }
+        let window = counters.and_then(|counters| counters.tokens.as_mut());
+        window.is_some_and(|window| window.correct(charge, before, tokens))
     }
 
     /// Records that the provider refused a request because of a rate limit, although the configured limits
@@ -246,18 +233,18 @@ impl Counters {
             (Some(minute), Some((limit, pace))) => minute.set_limit(limit, pace, seq, now),
             (minute, limit) => *minute = limit.map(|(limit, pace)| PerMinute::new(limit, pace, seq)),
         }
-        for (window, limit, new) in [
-            (
-                &mut self.tokens,
-                limits.tpm,
-                SlidingWindow::minute as fn(u32) -> SlidingWindow,
-            ),
+        let new_windows: [(_, _, fn(u32, u64) -> SlidingWindow); 2] = [
+            (&mut self.tokens, limits.tpm, SlidingWindow::minute),
             (&mut self.day, limits.rpd, SlidingWindow::day),
-        ] {
+        ];
+        for (window, limit, new) in new_windows {
             match (window.as_mut(), limit) {
                 (Some(window), Some(limit)) => window.limit = limit,
-                (_, limit) => *window = limit.map(new),
+                (_, limit) => *window = limit.map(|limit| new(limit, seq)),
             }
+        }
+        if self.tokens.is_none() {
+            self.unsettled = 0;
         }
     }
 
@@ -281,31 +268,33 @@ impl Counters {
     }
 
     #[inline(always)]
-    fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) -> Charge {
+    fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) {
         if let Some(bucket) = &mut self.bucket {
             bucket.charge(demand.requests, seq, now);
         }
-        if self.tokens.is_some() {
+        if let Some(minute) = &mut self.per_minute {
+            minute.charge(demand.requests, seq, now);
+        }
+        if let Some(window) = &mut self.tokens {
+            window.charge(demand.tokens, now);
             self.unsettled += u64::from(demand.tokens);
         }
-        let minute = self.per_minute.as_mut();
-        let charge = |window: &mut Option<SlidingWindow>, amount| Some(window.as_mut()?.charge(amount, now));
-        Charge {
-            minute: minute.map(|minute| minute.charge(demand.requests, seq, now)),
-            tokens: charge(&mut self.tokens, demand.tokens),
-            day: charge(&mut self.day, demand.requests),
+        if let Some(window) = &mut self.day {
+            window.charge(demand.requests, now);
         }
     }
 
-    fn refund_requests(&mut self, charge: Charge, requests: u32, seq: u64) {
+    fn refund(&mut self, charge: ChargeId, demand: Demand) {
         if let Some(bucket) = &mut self.bucket {
-            bucket.refund(requests, seq);
+            bucket.refund(demand.requests, charge.seq);
         }
-        if let (Some(minute), Some(charge)) = (&mut self.per_minute, charge.minute) {
-            minute.refund(charge, requests, seq);
+        if let Some(minute) = &mut self.per_minute {
+            minute.refund(charge, demand.requests);
         }
-        if let (Some(day), Some(charge)) = (&mut self.day, charge.day) {
-            day.correct(charge, requests, 0);
+        for (window, amount) in [(&mut self.tokens, demand.tokens), (&mut self.day, demand.requests)] {
+            if let Some(window) = window {
+                window.correct(charge, amount, 0);
+            }
         }
     }
 
@@ -321,8 +310,9 @@ impl Counters {
     fn reset(&mut self, seq: u64) {
         self.bucket.iter_mut().for_each(|bucket| bucket.reset(seq));
         self.per_minute.iter_mut().for_each(|minute| minute.reset(seq));
-        self.tokens.iter_mut().for_each(SlidingWindow::reset);
+        for window in [&mut self.tokens, &mut self.day].into_iter().flatten() {
+            window.reset(seq);
+        }
         self.unsettled = 0;
-        self.day.iter_mut().for_each(SlidingWindow::reset);
     }
 }

@@ -14,16 +14,17 @@ mod queries;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::charge_id::ChargeId;
 use super::cooldown::{CooldownReason, RefusalWait};
 use super::demand::Demand;
 use super::denial::Denial;
-use super::grant::{Grant, KeyReservation};
+use super::grant::Grant;
 use super::health::{HealthState, SavedHealth};
 use super::key::{KeyId, KeyLimits};
 use super::key_constraint::KeyConstraint;
 use super::key_set::{KeyPlace, KeySet};
 use super::key_table::{KeyTable, sorted};
-use super::limit_set::{Charge, LimitSet};
+use super::limit_set::LimitSet;
 use super::limits::Limits;
 use super::observed_limits::SavedPace;
 use super::quota_group::QuotaGroupId;
@@ -237,17 +238,17 @@ impl Limiter {
         if state.health.begin_attempt(paced, now) {
             state.limit_set.resume(seq, now);
         }
+        state.limit_set.charge(demand, seq, now);
         let mut grant = Grant {
             target,
             key: None,
             place: place.unwrap_or_default(),
-            sent_at: now,
             epoch: state.health.epoch(),
             demand,
             unsettled: demand.tokens > 0,
-            seq,
-            charge: state.limit_set.charge(demand, seq, now),
-            reservation: KeyReservation::default(),
+            charge: ChargeId { seq, at: now },
+            key_epoch: 0,
+            group_epoch: 0,
             denial_epoch: None,
         };
         if let (Some(set), Some(place)) = (&mut state.key_set, place) {
@@ -255,7 +256,7 @@ impl Limiter {
             grant.key = Some(id);
             grant.denial_epoch = set.begin_attempt(place, now);
             set.observed_mut(place, &mut self.key_table).charge(now);
-            grant.reservation = self.key_table.reserve(id, demand, seq, now);
+            self.key_table.reserve(id, &mut grant);
             self.update(id, now);
         }
         grant
@@ -292,7 +293,7 @@ impl Limiter {
         target.health.end_attempt(grant.epoch);
         if let (Some(set), Some(id)) = (&mut target.key_set, grant.key) {
             set.end_attempt(grant.place, grant.denial_epoch);
-            self.key_table.release(id, &grant.reservation);
+            self.key_table.release(id, grant);
             self.update(id, now);
         }
         // Reported as room, because a request that waits for estimated tokens to be returned must learn that
@@ -305,12 +306,11 @@ impl Limiter {
     }
 
     fn refund(&mut self, grant: &Grant) {
-        self.charges(grant).for_each(|(limit_set, charge)| {
-            limit_set.refund(charge, grant.demand, grant.seq);
-        });
+        let limit_sets = self.limit_sets(grant);
+        limit_sets.for_each(|limits| limits.refund(grant.charge, grant.demand));
         if let (Some(set), Some(_)) = (&mut self.targets[grant.target.index()].key_set, grant.key) {
             set.observed_mut(grant.place, &mut self.key_table)
-                .refund(grant.sent_at);
+                .refund(grant.charge.at);
         }
     }
 
@@ -321,8 +321,8 @@ impl Limiter {
         self.close(grant);
         let before = std::mem::replace(&mut grant.demand.tokens, tokens);
         let mut made_room = false;
-        for (limit_set, charge) in self.charges(grant) {
-            made_room |= limit_set.settle(charge, before, tokens);
+        for limits in self.limit_sets(grant) {
+            made_room |= limits.settle(grant.charge, before, tokens);
         }
         if let Some(id) = grant.key().filter(|_| made_room) {
             self.update(id, now);
@@ -335,21 +335,18 @@ impl Limiter {
     #[inline(always)]
     fn close(&mut self, grant: &mut Grant) {
         if std::mem::take(&mut grant.unsettled) {
-            let charges = self.charges(grant);
-            charges.for_each(|(limit_set, charge)| limit_set.close(charge, grant.demand.tokens));
+            let limit_sets = self.limit_sets(grant);
+            limit_sets.for_each(|limits| limits.close(grant.charge, grant.demand.tokens));
         }
     }
 
-    /// Returns the limit sets to which a grant was charged, each with its charge: those of the target, the
-    /// key and the quota group.
+    /// Returns the limit sets to which a grant was charged: those of the target, the key and the quota group.
     #[inline(always)]
-    fn charges(&mut self, grant: &Grant) -> impl Iterator<Item = (&mut LimitSet, Charge)> {
+    fn limit_sets(&mut self, grant: &Grant) -> impl Iterator<Item = &mut LimitSet> {
         let target = &mut self.targets[grant.target.index()].limit_set;
         let key_table = &mut self.key_table;
-        let keys = grant
-            .key()
-            .map(move |id| key_table.charged(id, &grant.reservation));
-        std::iter::once((target, grant.charge)).chain(keys.into_iter().flatten())
+        let keys = grant.key().map(move |id| key_table.limit_sets_mut(id));
+        std::iter::once(target).chain(keys.into_iter().flatten())
     }
 
     /// Records that an attempt succeeded, which shows that its key and target are healthy. Returns whether
@@ -362,9 +359,9 @@ impl Limiter {
         let mut changed = target.health.record_success(grant.epoch);
         if let (Some(set), Some(id)) = (&mut target.key_set, grant.key) {
             let observed = set.observed_mut(grant.place, &mut self.key_table);
-            if observed.record_success(grant.sent_at, now)
+            if observed.record_success(grant.charge.at, now)
                 | set.record_success(grant.place, grant.denial_epoch)
-                | self.key_table.record_success(id, &grant.reservation)
+                | self.key_table.record_success(id, grant)
             {
                 changed = true;
                 self.update(id, now);
@@ -399,10 +396,8 @@ impl Limiter {
                 self.record_rate_refusal(grant, reason == CooldownReason::Throttled, wait, now)
             }
             _ => {
-                let reservation = &grant.reservation;
-                let before = self
-                    .key_table
-                    .record_refusal(id, reservation, reason, wait.named(), now);
+                let key_table = &mut self.key_table;
+                let before = key_table.record_refusal(id, grant, reason, wait.named(), now);
                 before.map(|before| StateBefore::Health(reason, before))
             }
         };
@@ -420,12 +415,12 @@ impl Limiter {
     ) -> Option<StateBefore> {
         if is_certain && !matches!(wait, RefusalWait::Provisional(_)) {
             let seq = self.next_seq();
-            let charges = self.charges(grant);
-            charges.for_each(|(limit_set, _)| limit_set.record_refusal(seq, now));
+            let limit_sets = self.limit_sets(grant);
+            limit_sets.for_each(|limits| limits.record_refusal(seq, now));
         }
         let set = self.targets[grant.target.index()].key_set.as_mut()?;
         let observed = set.observed_mut(grant.place, &mut self.key_table);
-        let before = observed.record_refusal(grant.sent_at, wait, is_certain, now)?;
+        let before = observed.record_refusal(grant.charge.at, wait, is_certain, now)?;
         Some(StateBefore::Pace(grant.target, grant.place, before))
     }
 
@@ -437,7 +432,7 @@ impl Limiter {
         let target = &mut self.targets[grant.target.index()];
         if let (Some(set), Some(_)) = (&mut target.key_set, grant.key) {
             let observed = set.observed_mut(grant.place, &mut self.key_table);
-            observed.record_failure(grant.sent_at, now);
+            observed.record_failure(grant.charge.at, now);
         }
         target.failures = target.failures.saturating_add(1);
         let broken = target.breaker.is_some_and(|limit| target.failures >= limit);

@@ -18,8 +18,9 @@
 use std::time::Duration;
 
 use super::bucket::Bucket;
+use super::charge_id::ChargeId;
 use super::rate_limit::RateLimit;
-use super::window::{SlidingWindow, WindowCharge};
+use super::window::SlidingWindow;
 use crate::time::Timestamp;
 
 /// Time after a refusal in which requests are admitted one at a time.
@@ -28,9 +29,6 @@ const SPACING_DURATION: Duration = Duration::from_secs(10 * 60);
 #[derive(Clone, Debug)]
 pub(super) struct PerMinute {
     log: SlidingWindow,
-    /// Charges with sequence numbers up to and including this one are not in the log: they were made before
-    /// the limit was set or reset.
-    logged_after: u64,
     /// Refills as many requests per minute as the limit.
     pace: Bucket,
     /// The time at which the log has room again. `None` if the log had room after the last charge.
@@ -52,8 +50,7 @@ impl PerMinute {
     /// sequence numbers up to and including `seq` cannot be refunded.
     pub(super) fn new(limit: u32, pace: RateLimit, seq: u64) -> Self {
         Self {
-            log: SlidingWindow::minute(limit),
-            logged_after: seq,
+            log: SlidingWindow::minute(limit, seq),
             pace: Bucket::new(pace, seq),
             full_until: None,
             spacing: None,
@@ -99,7 +96,7 @@ impl PerMinute {
 
     /// Charges `amount` requests, even beyond the limit.
     #[inline(always)]
-    pub(super) fn charge(&mut self, amount: u32, seq: u64, now: Timestamp) -> WindowCharge {
+    pub(super) fn charge(&mut self, amount: u32, seq: u64, now: Timestamp) {
         if let Some(until) = self.full_until.take().filter(|until| *until <= now) {
             self.pace.cap_at(1, seq, until);
         }
@@ -111,19 +108,16 @@ impl PerMinute {
                 self.spacing = None;
             }
         }
-        let charge = self.log.charge(amount, now);
+        self.log.charge(amount, now);
         self.full_until = Some(self.log.ready_at(1, now)).filter(|until| *until > now);
-        charge
     }
 
     /// Refunds a charge of `amount` requests.
-    pub(super) fn refund(&mut self, charge: WindowCharge, amount: u32, seq: u64) {
-        if seq > self.logged_after {
-            self.log.correct(charge, amount, 0);
-        }
-        self.pace.refund(amount, seq);
+    pub(super) fn refund(&mut self, charge: ChargeId, amount: u32) {
+        self.log.correct(charge, amount, 0);
+        self.pace.refund(amount, charge.seq);
         if let Some(spacing) = &mut self.spacing {
-            spacing.bucket.refund(amount, seq);
+            spacing.bucket.refund(amount, charge.seq);
         }
     }
 
@@ -147,8 +141,7 @@ impl PerMinute {
 
     /// Removes all charges, and forgets the last refusal. Earlier charges can no longer be refunded.
     pub(super) fn reset(&mut self, seq: u64) {
-        self.log.reset();
-        self.logged_after = seq;
+        self.log.reset(seq);
         self.pace.reset(seq);
         self.full_until = None;
         self.spacing = None;

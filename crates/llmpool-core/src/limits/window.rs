@@ -12,8 +12,8 @@
 mod tests;
 
 use std::collections::VecDeque;
-use std::num::NonZeroU64;
 
+use super::charge_id::ChargeId;
 use crate::time::Timestamp;
 
 const SECOND: u64 = 1_000_000_000;
@@ -49,9 +49,9 @@ pub struct SlidingWindow {
     charged: u64,
     /// Segments with charges that still count, oldest first.
     segments: VecDeque<WindowSegment>,
-    /// Lowest number of a segment that may be charged. A reset raises this number above all segments charged
-    /// before, so that a late correction of an earlier charge does not affect later charges.
-    first: u64,
+    /// Charges with sequence numbers up to and including this one are not in the window: they were made before
+    /// the window was created or reset.
+    empty_at: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,31 +60,25 @@ struct WindowSegment {
     charged: u64,
 }
 
-/// Identifies the segment to which a charge was added, so that the charge can be corrected later.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WindowCharge {
-    /// Number of the segment plus 1, so that the value is never 0.
-    segment: NonZeroU64,
-}
-
 impl SlidingWindow {
-    /// Returns an empty window that admits charges of at most `limit` in any 60 s.
-    pub fn minute(limit: u32) -> Self {
-        Self::new(limit, MINUTE)
+    /// Returns an empty window that admits charges of at most `limit` in any 60 s. Charges with sequence numbers
+    /// up to and including `seq` are not corrected.
+    pub fn minute(limit: u32, seq: u64) -> Self {
+        Self::new(limit, MINUTE, seq)
     }
 
-    /// Returns an empty window that admits charges of at most `limit` in any 24 h.
-    pub fn day(limit: u32) -> Self {
-        Self::new(limit, DAY)
+    /// Like [`minute`](Self::minute), but in any 24 h.
+    pub fn day(limit: u32, seq: u64) -> Self {
+        Self::new(limit, DAY, seq)
     }
 
-    fn new(limit: u32, shape: WindowShape) -> Self {
+    fn new(limit: u32, shape: WindowShape, seq: u64) -> Self {
         Self {
             limit,
             shape,
             charged: 0,
             segments: VecDeque::new(),
-            first: 0,
+            empty_at: seq,
         }
     }
 
@@ -126,13 +120,13 @@ impl SlidingWindow {
         now
     }
 
-    /// Charges `amount`, even beyond the limit. The result identifies the charge for a later correction.
-    pub fn charge(&mut self, amount: u32, now: Timestamp) -> WindowCharge {
+    /// Charges `amount`, even beyond the limit.
+    pub fn charge(&mut self, amount: u32, now: Timestamp) {
         self.remove_expired(now);
         // If the clock has stepped back, charges the latest segment. This keeps the segments in order and
         // admits less, not more.
-        let latest = self.segments.back().map_or(self.first, |last| last.number);
-        let number = (now.as_nanos() / self.shape.segment).max(latest);
+        let latest = self.segments.back().map_or(0, |last| last.number);
+        let number = self.number_at(now).max(latest);
         self.charged += u64::from(amount);
         match self.segments.back_mut() {
             Some(last) if last.number == number => last.charged += u64::from(amount),
@@ -141,36 +135,40 @@ impl SlidingWindow {
                 charged: u64::from(amount),
             }),
         }
-        WindowCharge {
-            segment: NonZeroU64::MIN.saturating_add(number),
-        }
     }
 
-    /// Corrects the amount of a charge from `before` to `amount`. Has no effect if the segment of the charge
-    /// no longer counts. Returns whether the correction makes room for other charges.
-    pub fn correct(&mut self, charge: WindowCharge, before: u32, amount: u32) -> bool {
-        let number = charge.segment.get() - 1;
+    /// Returns whether a charge was made after the window was created or reset.
+    pub(super) fn contains(&self, charge: ChargeId) -> bool {
+        self.empty_at < charge.seq
+    }
+
+    /// Corrects the amount of a charge from `before` to `amount`. Has no effect if the charge no longer counts.
+    /// Returns whether the correction makes room for other charges.
+    pub fn correct(&mut self, charge: ChargeId, before: u32, amount: u32) -> bool {
+        let (number, is_contained) = (self.number_at(charge.at), self.contains(charge));
         let found = self
             .segments
             .binary_search_by_key(&number, |segment| segment.number);
-        let Some(segment) = found.ok().and_then(|at| self.segments.get_mut(at)) else {
+        let segment = found.ok().and_then(|at| self.segments.get_mut(at));
+        let Some(segment) = segment.filter(|_| is_contained) else {
             return false;
         };
-        // Saturates, because the limit may have been removed and set again, so that the charge may stem from
-        // the earlier window.
+        // Saturates, because the charge may be in a later segment if the clock has stepped back.
         let corrected = (segment.charged + u64::from(amount)).saturating_sub(u64::from(before));
         self.charged = self.charged + corrected - segment.charged;
         segment.charged = corrected;
         amount < before
     }
 
-    /// Removes all charges.
-    pub fn reset(&mut self) {
-        if let Some(latest) = self.segments.back() {
-            self.first = latest.number + 1;
-        }
+    /// Removes all charges. Charges with sequence numbers up to and including `seq` can no longer be corrected.
+    pub fn reset(&mut self, seq: u64) {
+        self.empty_at = seq;
         self.charged = 0;
         self.segments.clear();
+    }
+
+    fn number_at(&self, time: Timestamp) -> u64 {
+        time.as_nanos() / self.shape.segment
     }
 
     fn remove_expired(&mut self, now: Timestamp) {

@@ -12,6 +12,12 @@ impl SlidingWindow {
         let charged = self.charged - expired.map(|segment| segment.charged).sum::<u64>();
         u32::try_from(u64::from(self.limit).saturating_sub(charged)).unwrap_or(u32::MAX)
     }
+
+    /// Charges with the sequence number 1.
+    fn charge_first(&mut self, amount: u32, at: Timestamp) -> ChargeId {
+        self.charge(amount, at);
+        ChargeId { seq: 1, at }
+    }
 }
 
 const ONE_DAY: Duration = Duration::from_secs(86_400);
@@ -19,9 +25,9 @@ const START: Timestamp = Timestamp::from_nanos(7 * DAY.segment + 5);
 
 #[test]
 fn charge_before_reset_is_not_refunded_after_it() {
-    for mut window in [SlidingWindow::day(10), SlidingWindow::minute(10)] {
-        let before = window.charge(10, START);
-        window.reset();
+    for mut window in [SlidingWindow::day(10, 0), SlidingWindow::minute(10, 0)] {
+        let before = window.charge_first(10, START);
+        window.reset(1);
         window.charge(10, START);
         assert!(!window.correct(before, 10, 0));
         assert_eq!(window.available(START), 0);
@@ -31,10 +37,10 @@ fn charge_before_reset_is_not_refunded_after_it() {
 // L08
 #[test]
 fn request_above_daily_cap_waits_for_next_day() {
-    let mut window = SlidingWindow::day(3);
+    let mut window = SlidingWindow::day(3, 0);
     let charge = [0; 3].map(|_| {
         assert_eq!(window.ready_at(1, START), START);
-        window.charge(1, START)
+        window.charge_first(1, START)
     });
     let ready = window.ready_at(1, START);
     assert!(ready >= START + ONE_DAY && ready <= START + ONE_DAY + Duration::from_secs(900));
@@ -45,13 +51,13 @@ fn request_above_daily_cap_waits_for_next_day() {
     );
     assert!(window.correct(charge[0], 1, 0));
     assert_eq!((window.ready_at(1, START), window.available(START)), (START, 1));
-    assert_eq!(SlidingWindow::day(0).ready_at(1, START), Timestamp::MAX);
+    assert_eq!(SlidingWindow::day(0, 0).ready_at(1, START), Timestamp::MAX);
 }
 
 #[test]
 fn upward_correction_is_debt_and_is_paid_first() {
-    let mut window = SlidingWindow::minute(100);
-    let charge = window.charge(60, START);
+    let mut window = SlidingWindow::minute(100, 0);
+    let charge = window.charge_first(60, START);
     assert!(!window.correct(charge, 60, 150));
     assert_eq!(window.available(START), 0);
     let ready = window.ready_at(1, START);
@@ -62,8 +68,8 @@ fn upward_correction_is_debt_and_is_paid_first() {
 
 #[test]
 fn expired_charge_is_not_corrected() {
-    let mut window = SlidingWindow::minute(100);
-    let old = window.charge(60, START);
+    let mut window = SlidingWindow::minute(100, 0);
+    let old = window.charge_first(60, START);
     let later = START + Duration::from_secs(70);
     window.charge(1, later);
     assert!(!window.correct(old, 60, 0));
@@ -78,7 +84,7 @@ proptest! {
         day in any::<bool>(),
         steps in prop::collection::vec((0_u64..30_000, 1_u32..4, any::<bool>(), prop::option::of(0_u32..4)), 1..200),
     ) {
-        let mut window = if day { SlidingWindow::day(limit) } else { SlidingWindow::minute(limit) };
+        let mut window = if day { SlidingWindow::day(limit, 0) } else { SlidingWindow::minute(limit, 0) };
         let (span, unit) = if day { (ONE_DAY, 1000) } else { (Duration::from_secs(60), 1) };
         let (mut now, mut charges) = (START, Vec::new());
         for (pause, amount, wait, real) in steps {
@@ -92,7 +98,7 @@ proptest! {
                 now = ready;
             }
             if window.ready_at(u64::from(amount), now) == now {
-                let charge = window.charge(amount, now);
+                let charge = window.charge_first(amount, now);
                 let real = real.map_or(amount, |real| real.min(amount));
                 prop_assert_eq!(window.correct(charge, amount, real), real < amount);
                 charges.push((now, real));

@@ -1,0 +1,12 @@
+//! The identity of a charge to a limit.
+
+use crate::time::Timestamp;
+
+/// Identifies a charge to a bucket or window, so that the charge can be corrected later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChargeId {
+    /// Sequence number of the charge.
+    pub seq: u64,
+    /// The time of the charge.
+    pub at: Timestamp,
+}
