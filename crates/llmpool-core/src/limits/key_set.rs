@@ -1,7 +1,8 @@
 //! A key set: the keys that a target may use. Targets with the same keys share one key set.
 //!
 //! Usable keys are ordered by load. A key is *away* while it is in a cooldown, is disabled or has reached a
-//! limit. Keys that are away are ordered by the time at which they *return*, that is, become usable again. A
+//! limit. Keys that are away are ordered by the time at which they *return*, that is, become usable again. So
+//! are keys that are being probed, although the outcome of the probe can make them usable before that time. A
 //! key whose concurrency slots are all occupied is neither usable nor away.
 
 use std::cmp::Reverse;
@@ -23,8 +24,9 @@ pub(super) struct KeySet {
     /// time in `away_until` is outdated and is skipped.
     returns: BinaryHeap<Reverse<(Timestamp, KeyId)>>,
     /// For each key of the limiter, the time until which the key is away (in a cooldown, disabled or at a
-    /// limit). `None` if the key is not away.
-    away_until: Vec<Option<Timestamp>>,
+    /// limit) or being probed, and whether it is away. `None` if neither.
+    away_until: Vec<Option<(Timestamp, bool)>>,
+    /// The number of keys that are away.
     away: usize,
     /// Sum of the rate limits of all keys in the set. `None` if any key has no rate limit.
     combined_rate: Option<CombinedRate>,
@@ -67,7 +69,11 @@ impl KeySet {
     /// limits or health.
     pub(super) fn update(&mut self, id: KeyId, key_table: &KeyTable, now: Timestamp) {
         let away = key_table.available_at(id, Demand::ONE, now);
-        self.set_away(id, away.map(|(until, _)| until));
+        let is_probed = key_table.is_probing(id, now);
+        self.set_away(
+            id,
+            away.map(|(until, limit)| (until, limit.is_some() || !is_probed)),
+        );
         if away.is_none() && !key_table.is_occupied(id) {
             self.usable.update(id, &key_table.keys[id.index()]);
         } else {
@@ -87,12 +93,12 @@ impl KeySet {
         self.usable.first_that(fits)
     }
 
-    /// Returns the time at which the first key becomes usable again after a cooldown or a reached limit, and
-    /// that key. `None` if no key is in a cooldown, disabled or at a limit.
+    /// Returns the time at which the first key becomes usable again after a cooldown, a probe or a reached
+    /// limit, and that key. `None` if no key is in a cooldown, being probed, disabled or at a limit.
     pub(super) fn next_return(&mut self, key_table: &KeyTable, now: Timestamp) -> Option<(Timestamp, KeyId)> {
         self.return_due(key_table, now);
         while let Some(&Reverse((until, id))) = self.returns.peek() {
-            if self.away_until[id.index()] == Some(until) {
+            if self.away_until[id.index()].is_some_and(|(known, _)| known == until) {
                 return Some((until, id));
             }
             self.returns.pop();
@@ -129,14 +135,15 @@ impl KeySet {
         }
     }
 
-    fn set_away(&mut self, id: KeyId, until: Option<Timestamp>) {
+    fn set_away(&mut self, id: KeyId, until: Option<(Timestamp, bool)>) {
         let known = &mut self.away_until[id.index()];
         if *known == until {
             return;
         }
-        self.away = self.away + usize::from(until.is_some()) - usize::from(known.is_some());
+        let is_away = |until: Option<(Timestamp, bool)>| usize::from(until.is_some_and(|(_, away)| away));
+        self.away = self.away + is_away(until) - is_away(*known);
         *known = until;
-        if let Some(until) = until {
+        if let Some((until, _)) = until {
             self.returns.push(Reverse((until, id)));
         }
     }

@@ -11,7 +11,7 @@
 use super::cooldown::{CooldownReason, RefusalWait};
 use super::demand::Demand;
 use super::grant::{Grant, KeyReservation};
-use super::health::{Health, SavedHealth};
+use super::health::{Health, HealthState, SavedHealth};
 use super::key::{KeyAvailability, KeyId, KeyLimits};
 use super::key_constraint::KeyConstraint;
 use super::key_record::KeyRecord;
@@ -123,21 +123,22 @@ impl KeyTable {
         cooldowns.max_by_key(|(until, _)| *until)
     }
 
-    /// Returns the end of the cooldown of the key or its quota group, whichever is later. [`Timestamp::MAX`]
-    /// if the key is disabled. `None` if neither has a cooldown. A cooldown that is being probed does not
-    /// count.
-    fn cooldown_until(&self, id: KeyId, now: Timestamp) -> Option<Timestamp> {
+    /// Returns the time until which the health of the key and its quota group keeps the key from being used: the
+    /// end of a cooldown, or of the wait for the outcome of a probe. [`Timestamp::MAX`] if the key is disabled.
+    fn blocked_until(&self, id: KeyId, now: Timestamp) -> Option<Timestamp> {
         let key = &self.keys[id.index()];
         if key.disabled {
             return Some(Timestamp::MAX);
         }
-        let group = self.group_of(id).and_then(|group| group.health.cooldown_until());
+        let group = self
+            .group_of(id)
+            .and_then(|group| group.health.blocked_until(now));
         let pause = self.shared_limits(id).observed.paused_until(now);
-        key.health.cooldown_until().max(group).max(pause)
+        key.health.blocked_until(now).max(group).max(pause)
     }
 
     /// Returns the time from which the key is available for `demand`, and the kind of limit that delays the
-    /// key longest. The kind is `None` if a cooldown delays the key longest, or if the key is disabled.
+    /// key longest. The kind is `None` if a cooldown or a probe delays the key longest, or if the key is disabled.
     /// Occupied slots are ignored.
     ///
     /// Returns `None` if the key is available at `now`.
@@ -156,24 +157,22 @@ impl KeyTable {
             .group_of(id)
             .and_then(|group| group.limit_set.available_at(demand, now));
         let limited = own.max(group).map(|(until, kind)| (until, Some(kind)));
-        let cooldown = self.cooldown_until(id, now).filter(|until| *until > now);
-        limited.max(cooldown.map(|until| (until, None)))
+        limited.max(self.blocked_until(id, now).map(|until| (until, None)))
     }
 
-    /// Returns whether the outcome of a probe after a refusal is awaited.
+    /// Returns whether the outcome of a probe of the key or its quota group is awaited.
     pub(super) fn is_probing(&self, id: KeyId, now: Timestamp) -> bool {
-        self.shared_limits(id).observed.is_probing(now)
+        let is_probed = |health: &Health| health.probed_until(now).is_some();
+        is_probed(&self.keys[id.index()].health)
+            || self.group_of(id).is_some_and(|group| is_probed(&group.health))
+            || self.shared_limits(id).observed.is_probing(now)
     }
 
-    /// Returns whether attempts in flight keep the key from being used: they occupy all slots, or probe the
-    /// key. Slots and probes of the key's quota group count too.
+    /// Returns whether attempts in flight occupy all slots of the key or its quota group.
     #[inline(always)]
     pub(super) fn is_occupied(&self, id: KeyId) -> bool {
-        let key = &self.keys[id.index()];
         let group = self.group_of(id);
-        key.health.is_probed()
-            || !key.limit_set.has_slot()
-            || group.is_some_and(|group| group.health.is_probed() || !group.limit_set.has_slot())
+        !self.keys[id.index()].limit_set.has_slot() || group.is_some_and(|group| !group.limit_set.has_slot())
     }
 
     /// Charges an attempt to its key and the key's quota group.
@@ -181,7 +180,7 @@ impl KeyTable {
         let key = &mut self.keys[id.index()];
         key.last_used = seq;
         let group = key.group.map(|group| &mut self.groups[group.index()]);
-        if key.health.begin_attempt(false, now) {
+        if key.health.begin_attempt(now) {
             key.limit_set.resume(seq, now);
         }
         let mut reservation = KeyReservation {
@@ -190,7 +189,7 @@ impl KeyTable {
             ..KeyReservation::default()
         };
         if let Some(group) = group {
-            if group.health.begin_attempt(false, now) {
+            if group.health.begin_attempt(now) {
                 group.limit_set.resume(seq, now);
             }
             reservation.group_epoch = group.health.epoch();
@@ -344,6 +343,12 @@ impl KeyTable {
     pub(super) fn allows(&self, constraint: KeyConstraint, id: KeyId) -> bool {
         match constraint {
             KeyConstraint::Any => true,
+            KeyConstraint::Healthy => {
+                let is_healthy = |health: &Health| health.state() == HealthState::Healthy;
+                is_healthy(&self.keys[id.index()].health)
+                    && self.group_of(id).is_none_or(|group| is_healthy(&group.health))
+                    && !self.shared_limits(id).observed.is_refused()
+            }
             KeyConstraint::Key(key) => key == id,
             KeyConstraint::Group(group) => self.keys[id.index()].group == Some(group),
         }

@@ -29,14 +29,19 @@ impl ModelDenials {
 
     /// Returns whether the key must not be used for the target at `now`.
     pub(super) fn denies(&self, id: KeyId, now: Timestamp) -> bool {
-        self.keys.get(&id).is_some_and(|health| {
-            health.is_probed() || health.cooldown_until().is_some_and(|until| until > now)
-        })
+        self.until(id, now).is_some()
     }
 
-    /// Returns the end of a key's denial, or `None` if the key is not denied or is being probed.
-    pub(super) fn until(&self, id: KeyId) -> Option<Timestamp> {
-        self.keys.get(&id)?.cooldown_until()
+    /// Returns the time until which the key must not be used for the target: the end of its denial, or of the
+    /// wait for the outcome of a probe. `None` if the key may be used at `now`.
+    pub(super) fn until(&self, id: KeyId, now: Timestamp) -> Option<Timestamp> {
+        self.keys.get(&id)?.blocked_until(now)
+    }
+
+    /// Returns whether the outcome of a probe is awaited.
+    pub(super) fn is_probed(&self, id: KeyId, now: Timestamp) -> bool {
+        let health = self.keys.get(&id);
+        health.is_some_and(|health| health.probed_until(now).is_some())
     }
 
     pub(super) fn state(&self, id: KeyId) -> Option<HealthState> {
@@ -47,7 +52,7 @@ impl ModelDenials {
     /// denial, or `None` if the key is not denied.
     pub(super) fn begin_attempt(&mut self, id: KeyId, now: Timestamp) -> Option<u32> {
         let health = self.keys.get_mut(&id)?;
-        health.begin_attempt(false, now);
+        health.begin_attempt(now);
         Some(health.epoch())
     }
 

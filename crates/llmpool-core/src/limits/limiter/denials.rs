@@ -91,6 +91,7 @@ impl Limiter {
             (KeyConstraint::Key(id), Some(_)) => self
                 .key_table
                 .available_at(id, Demand::ONE, now)
+                .filter(|_| !self.key_table.is_probing(id, now))
                 .map_or(now, |(until, _)| until),
             (KeyConstraint::Any, Some(set)) => {
                 self.earliest_of_set(set, ahead + u64::from(demand.requests), now)
@@ -107,8 +108,6 @@ impl Limiter {
             return by_rate;
         }
         let first = set.next_return(&self.key_table, now);
-        // The outcome of a probe can end a pause at any time.
-        let first = first.filter(|(_, id)| !self.key_table.is_probing(*id, now));
         first.map_or(now, |(until, _)| until).max(by_rate)
     }
 
@@ -160,8 +159,9 @@ impl Limiter {
             may_regain |= matches!(away, Some((_, Some(LimitKind::Tokens))))
                 && self.key_table.limit_sets(id).any(LimitSet::may_regain_tokens);
             let away = away.map(|(until, _)| until);
-            let denied = denials.until(id).filter(|until| *until > now);
-            match away.max(denied) {
+            // The outcome of a probe can make the key usable at any time.
+            slot |= self.key_table.is_probing(id, now) || denials.is_probed(id, now);
+            match away.max(denials.until(id, now)) {
                 Some(until) => first = first.into_iter().chain([(until, id)]).min(),
                 None => slot = true,
             }
@@ -179,7 +179,6 @@ impl Limiter {
         now: Timestamp,
     ) -> Wait {
         let until = first.map_or(Timestamp::MAX, |(until, _)| until);
-        let slot = slot || first.is_some_and(|(_, id)| self.key_table.is_probing(id, now));
         let why = match first {
             Some((_, id)) if !slot => match self.key_table.available_at(id, demand, now) {
                 Some((_, Some(kind))) => WaitReason::KeyLimits(kind),

@@ -34,13 +34,6 @@ impl Limiter {
             || keys.any(|id| self.key_table.limit_sets(*id).any(LimitSet::counts_tokens))
     }
 
-    /// Returns whether a pace is learned from the provider's refusals of requests with the key or another key
-    /// of its quota group.
-    pub fn observes_limits(&self, key: KeyId) -> bool {
-        let shared = self.key_table.limit_sets(key).last();
-        shared.is_some_and(|limit_set| limit_set.observed.enabled)
-    }
-
     /// Returns the number of attempts in flight that use a key.
     pub fn in_flight(&self, key: KeyId) -> u32 {
         self.key_table.keys[key.index()].limit_set.in_flight
