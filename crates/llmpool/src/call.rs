@@ -63,11 +63,20 @@ pub(crate) async fn run(
         match call.attempts.next(now) {
             NextAction::Admit => {
                 let request = call.encode(encoder)?;
-                let Some(permit) = call.acquire(&request).await? else {
+                let Some(mut permit) = call.acquire(&request).await? else {
                     return Err(call.give_up());
                 };
+                // Boxed, so that calls that wait for a permit take less memory.
+                let attempt = Box::pin(exchange::send_attempt(
+                    target,
+                    &mut permit,
+                    &request,
+                    &call.deadlines,
+                    call.admitted,
+                ));
+                let result = attempt.await;
                 let request_body = request.body.clone();
-                if let Some(response) = call.attempt(permit, request).await {
+                if let Some(response) = call.end_attempt(permit, request, result) {
                     return Ok(CallOutcome {
                         response,
                         report: call.report,
@@ -208,13 +217,15 @@ impl<'a> Call<'a> {
         Ok(Some(permit).filter(|_| is_allowed))
     }
 
-    /// Makes one attempt. If the attempt fails, records the failure for the next step of the retry loop and
-    /// returns `None`.
-    async fn attempt(&mut self, mut permit: Permit, request: EncodedRequest) -> Option<AttemptResponse> {
+    /// Records the result of an attempt, and returns its response. If the attempt failed, records the failure
+    /// for the next step of the retry loop and returns `None`.
+    fn end_attempt(
+        &mut self,
+        mut permit: Permit,
+        request: EncodedRequest,
+        result: Result<AttemptResponse, Failure>,
+    ) -> Option<AttemptResponse> {
         let key = permit.key()?;
-        let request_body = request.body.clone();
-        let result =
-            exchange::send_attempt(self.target, &mut permit, &request, &self.deadlines, self.admitted).await;
         let ended = clock::now();
         let duration = ended.since(self.admitted);
         match result {
@@ -233,7 +244,7 @@ impl<'a> Call<'a> {
                         events.hold(StreamPermit {
                             permit,
                             target: self.target.clone(),
-                            request_body,
+                            request_body: request.body,
                         });
                     }
                     AttemptResponse::Complete { body, .. } => {

@@ -69,11 +69,8 @@ impl KeySet {
     /// limits or health.
     pub(super) fn update(&mut self, id: KeyId, key_table: &KeyTable, now: Timestamp) {
         let away = key_table.available_at(id, Demand::ONE, now);
-        let is_probed = key_table.is_probing(id, now);
-        self.set_away(
-            id,
-            away.map(|(until, limit)| (until, limit.is_some() || !is_probed)),
-        );
+        let is_away = |limit: Option<_>| limit.is_some() || !key_table.is_probing(id, now);
+        self.set_away(id, away.map(|(until, limit)| (until, is_away(limit))));
         if away.is_none() && !key_table.is_occupied(id) {
             self.usable.update(id, &key_table.keys[id.index()]);
         } else {

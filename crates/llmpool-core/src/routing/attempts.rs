@@ -114,7 +114,6 @@ impl Attempts {
     /// deadline has passed. Returns [`NextAction::Retry`] once for each retry.
     pub fn next(&mut self, now: Timestamp) -> NextAction {
         match self.decision {
-            Decision::Stop => NextAction::GiveUp,
             _ if now >= self.deadline => NextAction::GiveUp,
             Decision::RetryAt(until) => {
                 self.decision = Decision::AttemptNow;
