@@ -120,8 +120,11 @@ impl Health {
     /// Returns the time until which no attempt may start: the end of the cooldown, or that of the wait for the
     /// outcome of probes. `None` if an attempt may start at `now`.
     pub(super) fn blocked_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let cooldown = self.cooldown_until().filter(|until| *until > now);
-        cooldown.or_else(|| self.probed_until(now))
+        match self.state {
+            HealthState::Healthy => None,
+            HealthState::Cooldown { until, .. } => Some(until).filter(|until| *until > now),
+            HealthState::Probing { .. } => self.probed_until(now),
+        }
     }
 
     /// Records the start of an attempt. The first attempt after a cooldown is a probe. Returns whether the

@@ -1155,9 +1155,11 @@ proptest! {
                         Event::Succeed(_) => drop(pace.record_success(sent, now)),
                         Event::Fail(_) => pace.record_failure(sent, now),
                         Event::Refuse(_, wait, infers) => {
-                            let started = pace.record_refusal(sent, wait, infers, now);
-                            if let Some(started) = started {
-                                saved = Some((started, floor));
+                            let began = |pace: &Pace| pace.run.is_some_and(|run| run.began == now);
+                            let had_begun = began(&pace);
+                            let before = pace.record_refusal(sent, wait, infers, now);
+                            saved = before.map(|before| (before, floor)).or(saved);
+                            if began(&pace) && !had_begun {
                                 // The last minute begins with a whole second.
                                 let recent = counted.iter().filter(|time| now.since(**time) < ms(59_000));
                                 floor = recent.count() as f64 / 60.0;
