@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use llmpool_core::limits::{
     CooldownReason, Demand, Denial, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits, LimitKind,
-    Limiter, Limits, RateLimit, TargetId, Unsatisfiable, Wait, WaitReason,
+    Limiter, Limits, RateLimit, TargetId, TargetLimits, Unsatisfiable, Wait, WaitReason,
 };
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
@@ -60,6 +60,85 @@ fn unanswered_probes_double_for_the_next_round() {
         for probe in &mut probes {
             limiter.release(probe, true, now);
         }
+    }
+}
+
+/// A limiter whose key, quota group or target was refused an attempt for `reason`, for 60 s.
+fn refused_for(reason: CooldownReason) -> (Limiter, TargetId) {
+    let mut limiter = Limiter::new();
+    let group = limiter.add_group(Limits::default(), false);
+    let key = limiter.add_key_to_group(group, KeyLimits::default());
+    let limits = TargetLimits {
+        breaker: Some(1).filter(|_| reason == CooldownReason::Broken),
+        ..TargetLimits::default()
+    };
+    let target = limiter.add_target(&[key], limits, START);
+    let mut grant = acquire(&mut limiter, target, START).unwrap();
+    let pause = Some(Duration::from_secs(60));
+    match reason {
+        CooldownReason::Overloaded => limiter.record_target_failure(&grant, pause, START),
+        CooldownReason::Broken => limiter.record_target_failure(&grant, None, START),
+        _ => drop(limiter.record_refusal(&grant, reason, pause, START)),
+    }
+    limiter.release(&mut grant, true, START);
+    (limiter, target)
+}
+
+// L16, reproduction 6
+#[test]
+fn silent_probe_keeps_others_waiting_for_five_seconds() {
+    use CooldownReason::{Broken, Forbidden, Invalid, NoQuota, Overloaded};
+    for reason in [Invalid, NoQuota, Forbidden, Overloaded, Broken] {
+        let (mut limiter, target) = refused_for(reason);
+        assert!(acquire(&mut limiter, target, seconds(1.0)).is_err(), "{reason:?}");
+        for round in [60.0, 65.0, 70.0] {
+            assert!(
+                acquire(&mut limiter, target, seconds(round)).is_ok(),
+                "{reason:?}"
+            );
+            let wait = acquire(&mut limiter, target, seconds(round + 4.9)).unwrap_err();
+            assert_eq!(
+                (wait.until, wait.slot),
+                (seconds(round + 5.0), true),
+                "{reason:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn outcome_of_a_silent_probe_still_counts() {
+    for is_refused in [false, true] {
+        let (mut limiter, target) = refused_for(CooldownReason::Invalid);
+        let probe = acquire(&mut limiter, target, seconds(60.0)).unwrap();
+        let mut second = acquire(&mut limiter, target, seconds(65.0)).unwrap();
+        if is_refused {
+            limiter.record_refusal(&probe, CooldownReason::Invalid, None, seconds(66.0));
+            assert!(acquire(&mut limiter, target, seconds(70.0)).is_err());
+        } else {
+            limiter.release(&mut second, true, seconds(65.5));
+            limiter.record_success(&probe, seconds(66.0));
+            assert!(acquire(&mut limiter, target, seconds(66.0)).is_ok());
+            assert!(acquire(&mut limiter, target, seconds(66.0)).is_ok());
+        }
+    }
+}
+
+#[test]
+fn wait_for_a_probe_is_not_hidden_by_a_cooldown() {
+    let (mut limiter, keys, target) = limiter(2, None, None);
+    limiter.set_cooldown(keys[0], CooldownReason::Invalid, seconds(1.0), START);
+    limiter.set_cooldown(keys[1], CooldownReason::Invalid, seconds(3.0), START);
+    let probe = acquire(&mut limiter, target, seconds(1.0)).unwrap();
+    assert_eq!(probe.key(), Some(keys[0]));
+    for constraint in [KeyConstraint::Any, KeyConstraint::Key(keys[0])] {
+        let denied = limiter.acquire(target, Demand::ONE, constraint, seconds(1.0));
+        let Err(Denial::Wait(wait)) = denied else {
+            panic!("{denied:?}")
+        };
+        assert!(wait.slot, "{constraint:?}");
+        let earliest = limiter.earliest(target, Demand::ONE, 0, constraint, seconds(1.0));
+        assert_eq!(earliest, seconds(1.0), "{constraint:?}");
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use llmpool_core::failure::status_policy::{self, KeyAction, KeyScope};
-use llmpool_core::failure::{Blame, Failure, FailureKind};
+use llmpool_core::failure::{Blame, Certainty, Failure, FailureKind};
 use llmpool_core::limits::KeyId;
 use llmpool_core::limits::{AcquireRequest, Ticket};
 use llmpool_core::limits::{CooldownReason, KeyConstraint, ProvisionalCooldown, RefusalWait};
@@ -63,11 +63,20 @@ pub(crate) async fn run(
         match call.attempts.next(now) {
             NextAction::Admit => {
                 let request = call.encode(encoder)?;
-                let Some(permit) = call.acquire(&request).await? else {
+                let Some(mut permit) = call.acquire(&request).await? else {
                     return Err(call.give_up());
                 };
+                // Boxed, so that calls that wait for a permit take less memory.
+                let attempt = Box::pin(exchange::send_attempt(
+                    target,
+                    &mut permit,
+                    &request,
+                    &call.deadlines,
+                    call.admitted,
+                ));
+                let result = attempt.await;
                 let request_body = request.body.clone();
-                if let Some(response) = call.attempt(permit, request).await {
+                if let Some(response) = call.end_attempt(permit, request, result) {
                     return Ok(CallOutcome {
                         response,
                         report: call.report,
@@ -208,13 +217,15 @@ impl<'a> Call<'a> {
         Ok(Some(permit).filter(|_| is_allowed))
     }
 
-    /// Makes one attempt. If the attempt fails, records the failure for the next step of the retry loop and
-    /// returns `None`.
-    async fn attempt(&mut self, mut permit: Permit, request: EncodedRequest) -> Option<AttemptResponse> {
+    /// Records the result of an attempt, and returns its response. If the attempt failed, records the failure
+    /// for the next step of the retry loop and returns `None`.
+    fn end_attempt(
+        &mut self,
+        mut permit: Permit,
+        request: EncodedRequest,
+        result: Result<AttemptResponse, Failure>,
+    ) -> Option<AttemptResponse> {
         let key = permit.key()?;
-        let request_body = request.body.clone();
-        let result =
-            exchange::send_attempt(self.target, &mut permit, &request, &self.deadlines, self.admitted).await;
         let ended = clock::now();
         let duration = ended.since(self.admitted);
         match result {
@@ -233,7 +244,7 @@ impl<'a> Call<'a> {
                         events.hold(StreamPermit {
                             permit,
                             target: self.target.clone(),
-                            request_body,
+                            request_body: request.body,
                         });
                     }
                     AttemptResponse::Complete { body, .. } => {
@@ -304,7 +315,12 @@ impl<'a> Call<'a> {
         match outcome {
             KeyOutcome::Unchanged => {}
             KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown if action == Some(KeyAction::Ignore) => {}
-            KeyOutcome::Cooldown => self.cool_down(permit, &failure, key, action),
+            KeyOutcome::Cooldown => {
+                let cooldown = self.cool_down(permit, &failure, key, action);
+                // Another key may show later that the request is to blame.
+                let is_ambiguous = failure.certainty == Certainty::Ambiguous;
+                self.cooldowns.extend(cooldown.filter(|_| is_ambiguous));
+            }
             KeyOutcome::ProvisionalCooldown => {
                 let pause = certain_wait(&failure).unwrap_or(PROVISIONAL_COOLDOWN);
                 let reason = match failure.kind {
@@ -315,7 +331,8 @@ impl<'a> Call<'a> {
                     .extend(permit.record_refusal(reason, RefusalWait::Provisional(pause)));
             }
             KeyOutcome::RestoreAll => {
-                let cooldowns = self.cooldowns.drain(..);
+                // Each cooldown may have replaced the one before it.
+                let cooldowns = self.cooldowns.drain(..).rev();
                 cooldowns.for_each(|cooldown| target.provider.admission.restore(cooldown));
             }
         }
@@ -344,13 +361,20 @@ impl<'a> Call<'a> {
     }
 
     /// Takes the key of a failed attempt out of use. Disables the key if the configured status policy says
-    /// so, otherwise starts a cooldown.
-    fn cool_down(&self, permit: &Permit, failure: &Failure, key: KeyId, action: Option<KeyAction>) {
+    /// so, otherwise starts a cooldown. Returns the cooldown, if it can be reverted.
+    fn cool_down(
+        &self,
+        permit: &Permit,
+        failure: &Failure,
+        key: KeyId,
+        action: Option<KeyAction>,
+    ) -> Option<ProvisionalCooldown> {
         let named = RefusalWait::new(failure.retry_after, failure.is_limit_reset);
         let (scope, wait) = match action {
             Some(KeyAction::Disable { scope: KeyScope::Key }) => {
                 self.target.provider.admission.set_enabled(key, false);
-                return observe::key_unavailable(&self.target.provider, key);
+                observe::key_unavailable(&self.target.provider, key);
+                return None;
             }
             Some(KeyAction::Disable { scope }) => (Some(scope), RefusalWait::Exact(UNTIL_ENABLED)),
             Some(KeyAction::Park { pause, scope }) => {
@@ -359,8 +383,9 @@ impl<'a> Call<'a> {
             }
             Some(KeyAction::Ignore) | None => (None, named),
         };
-        permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);
+        let cooldown = permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);
         observe::key_unavailable(&self.target.provider, key);
+        cooldown
     }
 
     fn attempt_report(

@@ -140,12 +140,15 @@ impl ApiKeyPool {
 
     /// Leases the least loaded healthy key. The lease occupies one concurrency slot of the key until the
     /// lease is dropped. Does not wait: returns `None` if no key is available at the moment.
+    ///
+    /// After a cooldown, a key is leased only once an attempt of a call has tested it: the pool does not learn
+    /// what became of requests that were sent with a leased key.
     pub fn least_loaded_key(&self) -> Option<KeyLease> {
         let request = AcquireRequest {
             ticket: Ticket(u64::MAX),
             caller: Caller::default(),
             demand: Demand::ONE,
-            constraint: KeyConstraint::Any,
+            constraint: KeyConstraint::Healthy,
             deadline: Timestamp::MAX,
         };
         let mut permit = self.provider.admission.try_acquire(self.bare, &request)?;
@@ -199,7 +202,9 @@ impl fmt::Debug for KeyLease {
 
 #[cfg(test)]
 mod tests {
-    use llmpool_core::limits::Limits;
+    use std::time::Duration;
+
+    use llmpool_core::limits::{CooldownReason, Limits, RefusalWait};
 
     use super::*;
 
@@ -268,6 +273,48 @@ mod tests {
         assert!(pool.least_loaded_key().is_some());
     }
 
+    // reproduction 6
+    #[tokio::test(start_paused = true)]
+    async fn lease_does_not_probe_a_key_after_a_cooldown() {
+        use CooldownReason::{Invalid, NoQuota, Throttled};
+        for (reason, quota_group) in [
+            (Invalid, None),
+            (NoQuota, None),
+            (NoQuota, Some("x".to_owned())),
+            (Throttled, None),
+            (Throttled, Some("x".to_owned())),
+        ] {
+            let entry = KeyEntry {
+                quota_group,
+                ..KeyEntry::from("a")
+            };
+            let pool = ApiKeyPool::from_entries("p", [entry, KeyEntry::from("b")]).unwrap();
+            let admission = &pool.provider.admission;
+            let key = pool.key_ids()[0];
+            let minute = Duration::from_secs(60);
+            admission.set_cooldown(key, reason, crate::clock::now() + minute);
+            for _ in 0..2 {
+                let held = leases(&pool, 2);
+                assert!(
+                    held.iter().all(|lease| lease.secret().expose() == "b"),
+                    "{reason:?}"
+                );
+                tokio::time::advance(2 * minute).await;
+            }
+            let request = AcquireRequest {
+                ticket: Ticket(0),
+                caller: Caller::default(),
+                demand: Demand::ONE,
+                constraint: KeyConstraint::Key(key),
+                deadline: Timestamp::MAX,
+            };
+            let probe = admission.try_acquire(pool.bare, &request).unwrap();
+            assert!(leases(&pool, 1)[0].secret().expose() == "b");
+            probe.complete();
+            assert!(leases(&pool, 1)[0].secret().expose() == "a", "{reason:?}");
+        }
+    }
+
     // U10
     #[test]
     fn pools_with_the_same_name_share_nothing() {
@@ -292,8 +339,8 @@ mod tests {
     }
 
     // L07
-    #[test]
-    fn strictest_limits_of_its_keys_apply_to_an_account() {
+    #[tokio::test(start_paused = true)]
+    async fn strictest_limits_of_its_keys_apply_to_an_account() {
         let entry = |key: &str, quota_group: Option<&str>, rpm, learn| KeyEntry {
             secret: key.into(),
             limits: KeyLimits {
@@ -327,6 +374,30 @@ mod tests {
                 assert_eq!(account.and_then(|account| account.max_concurrency), None, "{key}");
             }
         });
+        for (index, key) in pool.key_ids().into_iter().enumerate() {
+            assert_eq!(learns(&pool, key).await, index > 2, "{index}");
+        }
+    }
+
+    /// Returns whether a refusal, after ten requests that were not refused, teaches a pace of the key.
+    async fn learns(pool: &ApiKeyPool, key: KeyId) -> bool {
+        let admission = &pool.provider.admission;
+        let request = AcquireRequest {
+            ticket: Ticket(u64::MAX),
+            caller: Caller::default(),
+            demand: Demand::ONE,
+            constraint: KeyConstraint::Key(key),
+            deadline: Timestamp::MAX,
+        };
+        for _ in 0..12 {
+            let mut permit = admission.acquire(pool.bare, request).await.unwrap();
+            permit.mark_used();
+            permit.complete();
+        }
+        let mut permit = admission.acquire(pool.bare, request).await.unwrap();
+        permit.mark_used();
+        permit.record_refusal(CooldownReason::Throttled, RefusalWait::Unknown);
+        admission.with_limiter(|limiter| limiter.observed_per_minute(key).is_some())
     }
 
     #[test]

@@ -101,20 +101,25 @@ fn estimated(request: &[u8], answer: u32) -> Usage {
 /// Replaces the tokens that the permit has reserved by the usage that a complete answer reports. Without
 /// reported usage, the reservation stays unchanged.
 pub(crate) fn settle_plain(target: &Target, permit: &mut Permit, body: &[u8]) {
-    if target.counts_tokens {
-        settle(target, permit, translate::parse_usage(body));
+    if target.counts_tokens
+        && let Some(usage) = translate::parse_usage(body)
+    {
+        settle(target, permit, &usage);
     }
 }
 
-fn settle(target: &Target, permit: &mut Permit, usage: Option<Usage>) {
-    let Some(usage) = usage else { return };
+/// Replaces the tokens that the permit has reserved by the total of `usage`. Returns false if `usage` contains no
+/// total.
+fn settle(target: &Target, permit: &mut Permit, usage: &Usage) -> bool {
     let tokens = |tokens: Option<u64>| tokens.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX));
     if let Some(answer) = tokens(usage.completion_tokens()) {
         target.capabilities.record_answer_length(answer);
     }
-    if let Some(all) = tokens(usage.total_tokens()) {
-        permit.settle(all);
+    let total = tokens(usage.total_tokens());
+    if let Some(total) = total {
+        permit.settle(total);
     }
+    total.is_some()
 }
 
 /// The permit of a stream, with what is needed to settle its tokens.
@@ -138,21 +143,20 @@ impl StreamPermit {
     /// usage that the stream reported or, if there is none, by an estimate of the prompt and the output so
     /// far. If no output has arrived either, the reservation stays unchanged.
     pub(crate) fn abandon(mut self, view: &StreamView) {
-        if !self.target.counts_tokens || self.settle(view) {
-            return;
-        }
-        let estimate = estimated_stream(&self.request_body, view);
-        if let Some(tokens) = estimate.and_then(|usage| usage.total_tokens()) {
+        if self.target.counts_tokens
+            && !self.settle(view)
+            && let Some(estimate) = estimated_stream(&self.request_body, view)
+        {
+            let tokens = estimate.total_tokens().unwrap_or_default();
             self.permit.settle(u32::try_from(tokens).unwrap_or(u32::MAX));
         }
     }
 
-    /// Settles the permit with the usage that the stream reported. Returns whether it reported any.
+    /// Settles the permit with the usage that the stream reported. Returns false if it reported no usage, or one
+    /// without a readable total.
     fn settle(&mut self, view: &StreamView) -> bool {
-        let Some(json) = view.usage().filter(|_| self.target.counts_tokens) else {
-            return false;
-        };
-        settle(&self.target, &mut self.permit, serde_json::from_slice(json).ok());
-        true
+        let json = view.usage().filter(|_| self.target.counts_tokens);
+        let usage = json.and_then(|json| serde_json::from_slice(json).ok());
+        usage.is_some_and(|usage| settle(&self.target, &mut self.permit, &usage))
     }
 }

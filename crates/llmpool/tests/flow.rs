@@ -688,3 +688,20 @@ async fn passed_time_is_not_waited_for_again() {
     // Paused time advances only when all tasks are idle, so a busy loop would stop it.
     assert_eq!(script.requests(), 5);
 }
+
+// reproduction 16
+#[test]
+fn waiting_call_takes_two_kilobytes_at_most() {
+    /// Of the wait queue for each call: a budget of `scripts/bench`.
+    const QUEUED: usize = 200;
+    let script = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
+    let target = target(&script, &pool(&["a"], None), TargetSettings::default());
+    let request = ChatRequest::user("hi");
+    let timer = size_of::<tokio::time::Sleep>();
+    for call in [
+        size_of_val(&*target.chat(&request)),
+        size_of_val(&*target.chat_stream(&request)),
+    ] {
+        assert!(call + timer + QUEUED <= 2048, "{call} + {timer} + {QUEUED}");
+    }
+}

@@ -40,13 +40,13 @@ impl CooldownReason {
     /// Returns whether a cooldown for this reason applies to the whole quota group of a key rather than to
     /// the key alone.
     pub(super) fn is_of_group(self) -> bool {
-        matches!(self, Self::Throttled | Self::Unclear | Self::NoQuota)
+        self == Self::NoQuota
     }
 
     /// Returns whether, after a cooldown for this reason, an attempt must succeed before the key, quota group
-    /// or target counts as healthy. For other reasons, the end of the cooldown can suffice.
+    /// or target counts as healthy. After an overload, the end of the cooldown can suffice.
     pub(super) fn needs_probe(self) -> bool {
-        !matches!(self, Self::Throttled | Self::Unclear | Self::Overloaded)
+        self != Self::Overloaded
     }
 }
 

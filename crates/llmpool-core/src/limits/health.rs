@@ -5,16 +5,16 @@
 //! cooldown. Every change of health begins a new epoch. The response to an attempt that started in an earlier
 //! epoch is stale: it says nothing about the current health.
 //!
-//! After a cooldown, a single attempt probes the subject. If the probe ends without a response (the call was
-//! cancelled or timed out), two attempts may probe at once in the next round, then four, and so on. With only
-//! one probe at a time, a series of callers with short deadlines could probe one after another without ever
-//! receiving a response.
+//! After a cooldown, a single attempt probes the subject. If it has no outcome after [`SILENT`], the next attempt
+//! probes as well. If the probe ends without a response (the call was cancelled or timed out), two attempts may
+//! probe at once in the next round, then four, and so on. With only one probe at a time, a series of callers
+//! with short deadlines could probe one after another without ever receiving a response.
 //!
 //! A refusal for a rate limit does not change the health of a key or quota group: see
 //! `observed_limits/pace.rs`.
 //!
 //! Invariants: a refusal never moves the end of a running cooldown to an earlier time; every cooldown ends;
-//! the first probe after a cooldown runs alone.
+//! the first probe after a cooldown runs alone, for [`SILENT`] at most.
 
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 
 /// Maximum number of times that the allowed number of concurrent probes is doubled, starting from one probe.
 const MAX_DOUBLINGS: u32 = 10;
+/// Time after which a probe without an outcome no longer keeps other attempts waiting.
+pub(super) const SILENT: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum HealthState {
@@ -42,6 +44,8 @@ pub(super) enum HealthState {
         reason: CooldownReason,
         until: Timestamp,
         in_flight: u32,
+        /// The time from which another attempt may probe, even if none of those in flight has an outcome.
+        next_at: Timestamp,
     },
 }
 
@@ -102,20 +106,21 @@ impl Health {
         }
     }
 
-    /// Returns whether the allowed number of concurrent probes is in flight, so that no other attempt may
-    /// start.
-    pub(super) fn is_probed(&self) -> bool {
-        matches!(self.state, HealthState::Probing { in_flight, .. } if in_flight >= 1 << self.unanswered)
-    }
-
-    /// Returns what keeps attempts from starting: a cooldown, or probes in flight.
+    /// Returns what keeps attempts from starting: a cooldown, or the wait for the outcome of probes.
     #[inline(always)]
     pub(super) fn obstacle(&self, now: Timestamp) -> Option<Obstacle> {
-        match self.state {
-            HealthState::Healthy => None,
-            HealthState::Cooldown { until, .. } => Some(Obstacle::until(until)).filter(|_| until > now),
-            HealthState::Probing { .. } => Some(Obstacle::OCCUPIED).filter(|_| self.is_probed()),
-        }
+        let obstacle = match self.state {
+            HealthState::Healthy => return None,
+            HealthState::Cooldown { until, .. } => Obstacle::until(until),
+            HealthState::Probing {
+                in_flight, next_at, ..
+            } if in_flight >= 1 << self.unanswered => Obstacle {
+                may_end_early: true,
+                ..Obstacle::until(next_at)
+            },
+            HealthState::Probing { .. } => return None,
+        };
+        Some(obstacle).filter(|obstacle| obstacle.until > now)
     }
 
     /// Returns whether a cooldown is running.
@@ -123,34 +128,45 @@ impl Health {
         self.cooldown_until().is_some_and(|until| until > now)
     }
 
-    /// Records the start of an attempt. Returns whether the attempt ends a cooldown.
-    ///
-    /// The first attempt after a cooldown is a probe, unless two conditions hold: the reason for the cooldown
-    /// does not require a probe, and a rate limit spreads the starts of the waiting attempts over time.
-    /// `paced`: whether there is such a rate limit.
-    pub(super) fn begin_attempt(&mut self, paced: bool, now: Timestamp) -> bool {
-        let (reason, until) = match &mut self.state {
-            HealthState::Healthy => return false,
-            HealthState::Probing { in_flight, .. } => {
-                *in_flight += 1;
-                return false;
-            }
-            HealthState::Cooldown { reason, until } => (*reason, *until),
-        };
-        if until > now {
-            return false;
-        }
-        self.state = if reason.needs_probe() || !paced {
+    /// Records the start of an attempt. The first attempt after a cooldown is a probe. Returns whether the
+    /// attempt ends a cooldown.
+    pub(super) fn begin_attempt(&mut self, now: Timestamp) -> bool {
+        match &mut self.state {
             HealthState::Probing {
-                reason,
-                until,
-                in_flight: 1,
+                in_flight, next_at, ..
+            } => {
+                *in_flight += 1;
+                *next_at = now + SILENT;
+                false
             }
-        } else {
-            HealthState::Healthy
-        };
-        self.epoch += 1;
-        true
+            &mut HealthState::Cooldown { reason, until } if until <= now => {
+                self.state = HealthState::Probing {
+                    reason,
+                    until,
+                    in_flight: 1,
+                    next_at: now + SILENT,
+                };
+                self.epoch += 1;
+                true
+            }
+            HealthState::Healthy | HealthState::Cooldown { .. } => false,
+        }
+    }
+
+    /// Records the start of an attempt with a target whose rate limit spreads the starts of waiting attempts
+    /// over time: after a cooldown that needs no probe, the target is healthy. Returns whether the attempt ends
+    /// a cooldown.
+    pub(super) fn begin_paced_attempt(&mut self, now: Timestamp) -> bool {
+        let ends = self.begin_attempt(now);
+        if ends
+            && self
+                .state
+                .cooldown()
+                .is_some_and(|(_, reason)| !reason.needs_probe())
+        {
+            self.state = HealthState::Healthy;
+        }
+        ends
     }
 
     /// Records the end of an attempt that started in `epoch`. If the attempt was the last running probe and

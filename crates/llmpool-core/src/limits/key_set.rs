@@ -228,12 +228,10 @@ impl KeySet {
     #[inline(always)]
     fn update_group(&mut self, at: usize, table: &KeyTable, now: Timestamp) {
         let group = &mut self.groups[at];
+        let was_barred = group.is_barred;
         let readiness = group.readiness(table, now);
+        self.barred = self.barred + usize::from(group.is_barred) - usize::from(was_barred);
         self.ready.set(at, readiness);
-        let is_barred = group.bars_any(now);
-        if std::mem::replace(&mut group.is_barred, is_barred) != is_barred {
-            self.barred = self.barred + usize::from(is_barred) - usize::from(!is_barred);
-        }
     }
 
     /// Recomputes the readiness of all groups whose time to do so has come.
@@ -280,9 +278,15 @@ impl KeySet {
         is_kept: impl Fn(KeyId) -> bool,
         table: &KeyTable,
     ) -> Option<KeyPlace> {
-        let first_of = |group: usize| self.groups[group].first_that(|id| !is_kept(id));
+        let needs_test = constraint == KeyConstraint::Healthy;
+        let first_of = |group: usize| {
+            let group = &self.groups[group];
+            group.first_that(|key| {
+                !is_kept(group.keys[key].id) && (!needs_test || group.is_tested(key, table))
+            })
+        };
         let group = match constraint {
-            KeyConstraint::Any => self.ready.first_that(|group| first_of(group).is_some())?,
+            KeyConstraint::Any | KeyConstraint::Healthy => self.ready.first_that(|group| first_of(group).is_some())?,
             KeyConstraint::Group(id) => self.index_of(id).filter(|group| self.ready.is_usable(*group))?,
             KeyConstraint::Key(id) => {
                 let place = self.place_of(id, table)?;
@@ -340,17 +344,17 @@ impl KeySet {
     ) -> Option<Readiness> {
         self.update_due(table, now);
         Some(match constraint {
-            KeyConstraint::Any => self.ready.readiness(),
+            KeyConstraint::Any | KeyConstraint::Healthy => self.ready.readiness(),
             KeyConstraint::Group(id) => {
                 let index = self.index_of(id)?;
-                let of_keys = self.groups[index].readiness(table, now);
-                self.groups[index].limit(of_keys, demand, table, now)
+                self.groups[index].readiness_for(demand, table, now)
             }
             KeyConstraint::Key(id) => {
                 let place = self.place_of(id, table)?;
                 let group = &self.groups[place.group];
                 let of_key = group.keys[place.key].readiness_for(demand, table, now);
-                group.limit(of_key, demand, table, now)
+                let observed = group.observed_obstacle(table, now);
+                group.limit(of_key, observed, demand, table, now)
             }
         })
     }
@@ -358,7 +362,7 @@ impl KeySet {
     /// Returns the key, among those that satisfy the constraint, that becomes usable first.
     pub(super) fn next_key(&mut self, constraint: KeyConstraint, table: &KeyTable) -> Option<KeyPlace> {
         let group = match constraint {
-            KeyConstraint::Any => self.ready.next_recheck().map_or(0, |(_, group)| group),
+            KeyConstraint::Any | KeyConstraint::Healthy => self.ready.next_recheck().map_or(0, |(_, group)| group),
             KeyConstraint::Group(id) => self.index_of(id)?,
             KeyConstraint::Key(id) => return self.place_of(id, table),
         };

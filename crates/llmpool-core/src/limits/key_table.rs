@@ -86,7 +86,7 @@ impl KeyTable {
             (&mut key.health, &mut key.limit_set, &mut grant.key_epoch),
             (&mut group.health, &mut group.limit_set, &mut grant.group_epoch),
         ] {
-            if health.begin_attempt(false, at) {
+            if health.begin_attempt(at) {
                 limit_set.resume(seq, at);
             }
             *epoch = health.epoch();
@@ -163,7 +163,7 @@ impl KeyTable {
     /// Returns whether `constraint` lets a request use the key.
     pub(super) fn allows(&self, constraint: KeyConstraint, id: KeyId) -> bool {
         match constraint {
-            KeyConstraint::Any => true,
+            KeyConstraint::Any | KeyConstraint::Healthy => true,
             KeyConstraint::Key(key) => key == id,
             KeyConstraint::Group(group) => self.keys[id.index()].group == group,
         }

@@ -234,8 +234,12 @@ impl Limiter {
     ) -> Grant {
         let seq = self.next_seq();
         let state = &mut self.targets[target.index()];
-        let paced = state.limit_set.is_paced();
-        if state.health.begin_attempt(paced, now) {
+        let ends_cooldown = if state.limit_set.is_paced() {
+            state.health.begin_paced_attempt(now)
+        } else {
+            state.health.begin_attempt(now)
+        };
+        if ends_cooldown {
             state.limit_set.resume(seq, now);
         }
         state.limit_set.charge(demand, seq, now);

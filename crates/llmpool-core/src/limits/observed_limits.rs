@@ -68,6 +68,11 @@ impl ObservedLimits {
         self.pace.as_ref().is_some_and(|pace| pace.is_probing(now))
     }
 
+    /// Returns whether requests were refused and none has been admitted since, as far as is known.
+    pub(super) fn is_refused(&self) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.is_refused())
+    }
+
     /// Charges a request that is sent at `now`.
     #[inline(always)]
     pub(super) fn charge(&mut self, now: Timestamp) {
@@ -100,8 +105,8 @@ impl ObservedLimits {
     /// Records that the provider refused a request, sent at `sent_at`, because of a rate limit. `infers`: whether
     /// a pace may be inferred from the refusal.
     ///
-    /// If the refusal started a pause, returns the state before the refusal, which [`restore`](Self::restore)
-    /// accepts.
+    /// If the refusal started or lengthened a pause, returns the state before the refusal, which
+    /// [`restore`](Self::restore) accepts.
     pub(super) fn record_refusal(
         &mut self,
         sent_at: Timestamp,
@@ -113,7 +118,7 @@ impl ObservedLimits {
         self.pace_mut(now).record_refusal(sent_at, wait, infers, now)
     }
 
-    /// Reverts a refusal, if the pause that it started is still the current one.
+    /// Reverts a refusal, unless something else has confirmed the pause since.
     pub(super) fn restore(&mut self, saved: SavedPace) {
         if let Some(pace) = &mut self.pace {
             pace.restore(saved);

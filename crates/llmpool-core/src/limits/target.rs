@@ -84,11 +84,8 @@ impl TargetState {
     /// attempt.
     pub(super) fn denies(&self, demand: Demand, now: Timestamp) -> Option<Denial> {
         let wait = |until, slot, why| Some(Denial::Wait(Wait { until, slot, why }));
-        if self.health.is_probed() {
-            return wait(Timestamp::MAX, true, WaitReason::TargetCooldown);
-        }
-        if let Some(until) = self.health.cooldown_until().filter(|until| *until > now) {
-            return wait(until, false, WaitReason::TargetCooldown);
+        if let Some(obstacle) = self.health.obstacle(now) {
+            return wait(obstacle.until, obstacle.may_end_early, WaitReason::TargetCooldown);
         }
         if let Some((until, kind)) = self.limit_set.available_at(demand, now) {
             return match self.limit_set.exceeded_limit(demand) {

@@ -18,7 +18,10 @@
 //! attempts that spend no retry: one after a stale connection, and one after the provider rejected
 //! `stream_options`.
 
-use std::collections::BTreeSet;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
 
 use crate::failure::{Blame, Certainty, Failure, FailureKind};
 use crate::limits::KeyId;
@@ -44,13 +47,13 @@ pub enum NextAction {
 pub enum KeyOutcome {
     /// The key is not to blame. Its state does not change.
     Unchanged,
-    /// The key is to blame, and starts a cooldown: a period in which it is not used.
+    /// The key is to blame, or no other key can show at the moment that it is not. The key starts a cooldown: a
+    /// period in which it is not used.
     Cooldown,
-    /// The key may be to blame, and starts a cooldown. If a second key fails in the same way, this cooldown
-    /// is revoked.
+    /// The key may be to blame, and starts a cooldown until another key shows whether it is.
     ProvisionalCooldown,
-    /// The request is to blame, because two keys failed in the same ambiguous way. All provisional cooldowns
-    /// that this call started are revoked.
+    /// The request is to blame, because two keys failed in the same ambiguous way. All cooldowns that this call
+    /// started for ambiguous failures are revoked.
     RestoreAll,
 }
 
@@ -82,13 +85,12 @@ pub struct Attempts {
     key_count: usize,
     rng: SeededRng,
     retries_spent: u32,
-    tried_keys: BTreeSet<KeyId>,
-    /// The keys that are, or may be, to blame for a failed attempt of this call.
-    rejecting_keys: BTreeSet<KeyId>,
+    /// The keys that the call has tried, each with its latest refusal: a failure for which the key is, or may be,
+    /// to blame.
+    tried_keys: BTreeMap<KeyId, Option<(FailureKind, Certainty)>>,
     decision: Decision,
     has_retried_dead_connection: bool,
     has_retried_stream_options: bool,
-    ambiguous: Option<FailureKind>,
 }
 
 impl Attempts {
@@ -101,12 +103,10 @@ impl Attempts {
             key_count,
             rng: SeededRng::new(seed),
             retries_spent: 0,
-            tried_keys: BTreeSet::new(),
-            rejecting_keys: BTreeSet::new(),
+            tried_keys: BTreeMap::new(),
             decision: Decision::AttemptNow,
             has_retried_dead_connection: false,
             has_retried_stream_options: false,
-            ambiguous: None,
         }
     }
 
@@ -114,15 +114,13 @@ impl Attempts {
     /// deadline has passed. Returns [`NextAction::Retry`] once for each retry.
     pub fn next(&mut self, now: Timestamp) -> NextAction {
         match self.decision {
-            Decision::Stop => NextAction::GiveUp,
             _ if now >= self.deadline => NextAction::GiveUp,
             Decision::RetryAt(until) => {
                 self.decision = Decision::AttemptNow;
                 NextAction::Retry(until)
             }
-            Decision::AttemptNow => NextAction::Admit,
-            Decision::AttemptWithOtherKey if self.has_retry() || self.has_untried_key() => NextAction::Admit,
-            Decision::AttemptWithOtherKey => NextAction::GiveUp,
+            decision if self.allows(decision) => NextAction::Admit,
+            _ => NextAction::GiveUp,
         }
     }
 
@@ -133,7 +131,7 @@ impl Attempts {
     /// `try_spend` takes one retry from the target's retry budget, and returns false if the budget is used
     /// up. It is called only if the attempt spends a retry.
     pub fn try_use_key(&mut self, key: KeyId, try_spend: impl FnOnce() -> bool) -> bool {
-        if self.decision != Decision::AttemptWithOtherKey || !self.tried_keys.contains(&key) {
+        if self.decision != Decision::AttemptWithOtherKey || !self.tried_keys.contains_key(&key) {
             return true;
         }
         self.try_spend_retry() && try_spend()
@@ -141,7 +139,7 @@ impl Attempts {
 
     /// Returns whether an attempt with `key` failed and `key` is, or may be, to blame for the failure.
     pub fn is_rejected_by(&self, key: KeyId) -> bool {
-        self.rejecting_keys.contains(&key)
+        matches!(self.tried_keys.get(&key), Some(Some(_)))
     }
 
     /// Records a failed attempt, and returns the effect of the failure on the attempt's key.
@@ -156,12 +154,12 @@ impl Attempts {
         has_other_key: impl FnOnce(&Self) -> bool,
         now: Timestamp,
     ) -> KeyOutcome {
-        let key = attempt.key;
-        self.tried_keys.insert(key);
         let blame = failure.blame();
         let is_ambiguous = failure.certainty == Certainty::Ambiguous;
+        let refusal = (failure.kind, failure.certainty);
+        let tried = self.tried_keys.entry(attempt.key).or_default();
         if is_ambiguous || blame == Blame::Key {
-            self.rejecting_keys.insert(key);
+            *tried = Some(refusal);
         }
         if failure.kind == FailureKind::RateLimited && attempt.keeps_key {
             // No cooldown paces the attempts, so the backoff has to.
@@ -173,7 +171,7 @@ impl Attempts {
             return KeyOutcome::Unchanged;
         }
         if is_ambiguous {
-            return self.record_ambiguous(failure.kind, has_other_key);
+            return self.record_ambiguous(failure.kind, attempt.key, has_other_key);
         }
         self.decision = match blame {
             Blame::Request
@@ -210,28 +208,27 @@ impl Attempts {
     fn record_ambiguous(
         &mut self,
         kind: FailureKind,
+        key: KeyId,
         has_other_key: impl FnOnce(&Self) -> bool,
     ) -> KeyOutcome {
-        if self.ambiguous == Some(kind) && self.rejecting_keys.len() > 1 {
+        let alike = Some((kind, Certainty::Ambiguous));
+        let mut tried = self.tried_keys.iter();
+        if tried.any(|(other, refusal)| *other != key && *refusal == alike) {
             self.decision = Decision::Stop;
             return KeyOutcome::RestoreAll;
         }
-        self.ambiguous = Some(kind);
         let is_rate = kind == FailureKind::RateLimited;
-        // Without another usable key, the cause remains unknown, and a cooldown of this key would leave no
-        // key in use.
-        let is_free = is_rate && self.policy.max_retries > 0;
-        if (is_free || self.has_untried_key() || self.has_retry()) && has_other_key(self) {
-            self.decision = if is_rate {
-                self.after_rate_refusal()
-            } else {
-                Decision::AttemptWithOtherKey
-            };
+        self.decision = if is_rate {
+            self.after_rate_refusal()
+        } else {
+            Decision::AttemptWithOtherKey
+        };
+        if self.allows(self.decision) && has_other_key(self) {
             return KeyOutcome::ProvisionalCooldown;
         }
-        // A rate limit recovers with time. Any other rejection would only repeat.
+        // Without another usable key, the cause remains unknown, and a cooldown of this key would leave no key
+        // in use. A rate limit recovers with time. Any other rejection would only repeat.
         if is_rate {
-            self.decision = self.after_rate_refusal();
             return KeyOutcome::Cooldown;
         }
         self.decision = Decision::Stop;
@@ -260,6 +257,15 @@ impl Attempts {
         }
     }
 
+    /// Returns whether the call may make an attempt according to `decision`.
+    fn allows(&self, decision: Decision) -> bool {
+        match decision {
+            Decision::AttemptNow => true,
+            Decision::AttemptWithOtherKey => self.has_retry() || self.has_untried_key(),
+            Decision::RetryAt(_) | Decision::Stop => false,
+        }
+    }
+
     fn has_untried_key(&self) -> bool {
         self.tried_keys.len() < self.key_count
     }
@@ -272,405 +278,5 @@ impl Attempts {
         let is_left = self.has_retry();
         self.retries_spent += u32::from(is_left);
         is_left
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limits::KeyLimits;
-    use crate::limits::Limiter;
-    use std::time::Duration;
-
-    const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
-
-    fn keys(count: usize) -> Vec<KeyId> {
-        let mut limiter = Limiter::new();
-        (0..count)
-            .map(|_| limiter.add_key(KeyLimits::default()))
-            .collect()
-    }
-
-    fn call(max_retries: u32, key_count: usize) -> Attempts {
-        let policy = RetryPolicy {
-            max_retries,
-            base: Duration::from_secs(1),
-        };
-        Attempts::new(policy, key_count, NOW + Duration::from_secs(600), 1)
-    }
-
-    fn failure(kind: FailureKind) -> Failure {
-        Failure::new(kind)
-    }
-
-    fn attempt(key: KeyId, added_stream_options: bool) -> FailedAttempt {
-        FailedAttempt {
-            key,
-            added_stream_options,
-            keeps_key: false,
-        }
-    }
-
-    fn ambiguous(kind: FailureKind) -> Failure {
-        Failure {
-            certainty: Certainty::Ambiguous,
-            ..Failure::new(kind)
-        }
-    }
-
-    // U06, O08
-    #[test]
-    fn request_failure_is_not_retried() {
-        for kind in [
-            FailureKind::InvalidRequest,
-            FailureKind::ContextLength,
-            FailureKind::TooLarge,
-            FailureKind::ContentFilter,
-            FailureKind::ModelNotFound,
-            FailureKind::DeadlineExceeded,
-        ] {
-            let mut call = call(5, 4);
-            assert_eq!(call.next(NOW), NextAction::Admit);
-            assert_eq!(
-                call.record_failure(&failure(kind), attempt(keys(1)[0], false), |_| true, NOW),
-                KeyOutcome::Unchanged
-            );
-            assert_eq!(call.next(NOW), NextAction::GiveUp, "{kind:?}");
-        }
-    }
-
-    // U12, O25
-    #[test]
-    fn zero_retries_means_one_attempt() {
-        let key = keys(1)[0];
-        for kind in [
-            FailureKind::ServerError,
-            FailureKind::ConnectionLost,
-            FailureKind::InvalidKey,
-            FailureKind::RateLimited,
-        ] {
-            let mut call = call(0, 1);
-            assert_eq!(call.next(NOW), NextAction::Admit);
-            assert!(call.try_use_key(key, || true));
-            call.record_failure(&failure(kind), attempt(key, false), |_| true, NOW);
-            assert_eq!(call.next(NOW), NextAction::GiveUp, "{kind:?}");
-        }
-    }
-
-    // L01
-    #[test]
-    fn key_failure_moves_to_untried_keys_without_retries() {
-        let keys = keys(9);
-        let mut call = call(0, 9);
-        for key in &keys[..8] {
-            assert_eq!(call.next(NOW), NextAction::Admit);
-            assert!(call.try_use_key(*key, || true));
-            assert_eq!(
-                call.record_failure(
-                    &failure(FailureKind::InvalidKey),
-                    attempt(*key, false),
-                    |_| true,
-                    NOW
-                ),
-                KeyOutcome::Cooldown
-            );
-        }
-        assert_eq!(call.next(NOW), NextAction::Admit);
-        assert!(call.try_use_key(keys[8], || true) && call.retries_spent() == 0);
-        assert!(
-            !call.try_use_key(keys[0], || true),
-            "a tried key costs a retry, and none is left"
-        );
-    }
-
-    // reproduction 13
-    #[test]
-    fn retry_without_a_delay_still_asks_the_budget() {
-        let key = keys(1)[0];
-        let policy = RetryPolicy {
-            max_retries: 2,
-            base: Duration::ZERO,
-        };
-        let mut call = Attempts::new(policy, 1, NOW + Duration::from_secs(600), 1);
-        for _ in 0..2 {
-            call.record_failure(
-                &failure(FailureKind::ServerError),
-                attempt(key, false),
-                |_| true,
-                NOW,
-            );
-            assert_eq!(call.next(NOW), NextAction::Retry(NOW));
-            assert_eq!(call.next(NOW), NextAction::Admit, "the budget is asked once");
-        }
-    }
-
-    #[test]
-    fn repeat_with_a_tried_key_asks_the_budget() {
-        let keys = keys(2);
-        let mut call = call(5, 2);
-        call.record_failure(
-            &failure(FailureKind::InvalidKey),
-            attempt(keys[0], false),
-            |_| true,
-            NOW,
-        );
-        assert!(call.try_use_key(keys[1], || unreachable!("an untried key spends no retry")));
-        assert!(!call.try_use_key(keys[0], || false), "the budget is used up");
-        assert!(call.try_use_key(keys[0], || true));
-    }
-
-    #[test]
-    fn rate_refusals_spend_no_retry_until_the_deadline() {
-        let key = keys(1)[0];
-        let mut call = call(1, 1);
-        for refusal in [
-            failure(FailureKind::RateLimited),
-            ambiguous(FailureKind::RateLimited),
-        ] {
-            for _ in 0..20 {
-                let outcome = call.record_failure(&refusal, attempt(key, false), |_| false, NOW);
-                assert_eq!(
-                    (outcome, call.next(NOW)),
-                    (KeyOutcome::Cooldown, NextAction::Admit)
-                );
-                assert!(call.try_use_key(key, || unreachable!("the budget is not asked")));
-            }
-        }
-        assert_eq!(call.retries_spent(), 0);
-        assert_eq!(call.next(NOW + Duration::from_secs(600)), NextAction::GiveUp);
-    }
-
-    // U12
-    #[test]
-    fn rate_refusal_is_not_repeated_without_retries() {
-        for refusal in [
-            failure(FailureKind::RateLimited),
-            ambiguous(FailureKind::RateLimited),
-        ] {
-            let keys = keys(2);
-            let mut call = call(0, 2);
-            call.record_failure(&refusal, attempt(keys[0], false), |_| false, NOW);
-            assert_eq!(call.next(NOW), NextAction::Admit);
-            assert!(!call.try_use_key(keys[0], || true) && call.try_use_key(keys[1], || true));
-            call.record_failure(&refusal, attempt(keys[1], false), |_| false, NOW);
-            assert_eq!(call.next(NOW), NextAction::GiveUp);
-        }
-    }
-
-    #[test]
-    fn rate_refusal_of_a_key_that_stays_in_use_backs_off() {
-        let keys = keys(2);
-        let kept = |key| FailedAttempt {
-            keeps_key: true,
-            ..attempt(key, false)
-        };
-        for refusal in [
-            failure(FailureKind::RateLimited),
-            ambiguous(FailureKind::RateLimited),
-        ] {
-            let mut call = call(1, 2);
-            call.record_failure(&refusal, kept(keys[0]), |_| true, NOW);
-            assert_eq!((call.next(NOW), call.retries_spent()), (NextAction::Admit, 0));
-            let outcome = call.record_failure(&refusal, kept(keys[1]), |_| true, NOW);
-            assert_eq!(outcome, KeyOutcome::Unchanged);
-            assert!(matches!(call.next(NOW), NextAction::Retry(_)));
-            call.record_failure(&refusal, kept(keys[0]), |_| true, NOW);
-            assert_eq!(call.next(NOW), NextAction::GiveUp);
-        }
-    }
-
-    #[test]
-    fn target_failure_spends_a_retry_despite_untried_keys() {
-        let keys = keys(4);
-        let mut call = call(2, 4);
-        for key in &keys[..2] {
-            call.record_failure(
-                &failure(FailureKind::ServerError),
-                attempt(*key, false),
-                |_| true,
-                NOW,
-            );
-            assert!(matches!(call.next(NOW), NextAction::Retry(_)));
-        }
-        call.record_failure(
-            &failure(FailureKind::ServerError),
-            attempt(keys[2], false),
-            |_| true,
-            NOW,
-        );
-        assert_eq!(call.next(NOW), NextAction::GiveUp);
-        assert_eq!(call.retries_spent(), 2);
-    }
-
-    // L18
-    #[test]
-    fn backoff_is_at_least_retry_after() {
-        let mut call = call(5, 1);
-        let retry_after = Duration::from_secs(7);
-        let overloaded = Failure {
-            retry_after: Some(retry_after),
-            ..failure(FailureKind::Overloaded)
-        };
-        call.record_failure(&overloaded, attempt(keys(1)[0], false), |_| true, NOW);
-        let NextAction::Retry(until) = call.next(NOW) else {
-            panic!("expected a backoff")
-        };
-        assert!(until >= NOW + retry_after);
-        assert_eq!(call.next(until), NextAction::Admit);
-    }
-
-    // U11
-    #[test]
-    fn backoff_past_the_deadline_gives_up() {
-        let mut call = call(5, 1);
-        let retry_after = Some(Duration::from_secs(3600));
-        let overloaded = Failure {
-            retry_after,
-            ..failure(FailureKind::Overloaded)
-        };
-        call.record_failure(&overloaded, attempt(keys(1)[0], false), |_| true, NOW);
-        assert_eq!(call.next(NOW), NextAction::GiveUp);
-    }
-
-    #[test]
-    fn dead_connection_is_retried_once_without_a_retry() {
-        let key = keys(1)[0];
-        let mut call = call(0, 1);
-        call.record_failure(
-            &failure(FailureKind::DeadConnection),
-            attempt(key, false),
-            |_| true,
-            NOW,
-        );
-        assert_eq!(call.next(NOW), NextAction::Admit);
-        assert!(call.try_use_key(key, || true));
-        call.record_failure(
-            &failure(FailureKind::DeadConnection),
-            attempt(key, false),
-            |_| true,
-            NOW,
-        );
-        assert_eq!(call.next(NOW), NextAction::GiveUp);
-    }
-
-    // U18
-    #[test]
-    fn rejected_stream_options_is_retried_once_if_added_by_us() {
-        let key = keys(1)[0];
-        let refused = failure(FailureKind::StreamOptionsRefused);
-        let mut added_by_us = call(0, 1);
-        added_by_us.record_failure(&refused, attempt(key, true), |_| true, NOW);
-        assert_eq!(added_by_us.next(NOW), NextAction::Admit);
-        added_by_us.record_failure(&refused, attempt(key, true), |_| true, NOW);
-        assert_eq!(added_by_us.next(NOW), NextAction::GiveUp);
-        let mut set_by_caller = call(5, 1);
-        set_by_caller.record_failure(&refused, attempt(key, false), |_| true, NOW);
-        assert_eq!(set_by_caller.next(NOW), NextAction::GiveUp);
-    }
-
-    // L93
-    #[test]
-    fn same_ambiguous_failure_of_two_keys_blames_the_request() {
-        let keys = keys(4);
-        for kind in [
-            FailureKind::PermissionDenied,
-            FailureKind::ModelNotFound,
-            FailureKind::RateLimited,
-        ] {
-            let mut call = call(5, 4);
-            assert_eq!(
-                call.record_failure(&ambiguous(kind), attempt(keys[0], false), |_| true, NOW),
-                KeyOutcome::ProvisionalCooldown
-            );
-            assert_eq!(call.next(NOW), NextAction::Admit);
-            assert_eq!(
-                call.record_failure(&ambiguous(kind), attempt(keys[1], false), |_| true, NOW),
-                KeyOutcome::RestoreAll
-            );
-            assert_eq!(call.next(NOW), NextAction::GiveUp);
-        }
-    }
-
-    // L93
-    #[test]
-    fn key_without_rejection_may_be_used_again_for_a_retry() {
-        let keys = keys(2);
-        let mut call = call(2, 2);
-        call.record_failure(
-            &failure(FailureKind::ServerError),
-            attempt(keys[0], false),
-            |_| true,
-            NOW,
-        );
-        let outcome = call.record_failure(
-            &ambiguous(FailureKind::PermissionDenied),
-            attempt(keys[1], false),
-            |_| true,
-            NOW,
-        );
-        assert_eq!(
-            (outcome, call.next(NOW)),
-            (KeyOutcome::ProvisionalCooldown, NextAction::Admit)
-        );
-        assert!(
-            call.try_use_key(keys[0], || true)
-                && call.is_rejected_by(keys[1])
-                && !call.is_rejected_by(keys[0])
-        );
-        let second = call.record_failure(
-            &ambiguous(FailureKind::PermissionDenied),
-            attempt(keys[0], false),
-            |_| false,
-            NOW,
-        );
-        assert_eq!(
-            (second, call.next(NOW)),
-            (KeyOutcome::RestoreAll, NextAction::GiveUp)
-        );
-    }
-
-    // L93
-    #[test]
-    fn ambiguous_failure_without_other_key_keeps_the_key() {
-        let keys = keys(2);
-        let mut call = call(2, 2);
-        let outcome = call.record_failure(
-            &ambiguous(FailureKind::PermissionDenied),
-            attempt(keys[0], false),
-            |_| false,
-            NOW,
-        );
-        assert_eq!(
-            (outcome, call.next(NOW)),
-            (KeyOutcome::Unchanged, NextAction::GiveUp)
-        );
-    }
-
-    #[test]
-    fn ambiguous_failure_of_the_only_key_cools_down_only_a_rate() {
-        let key = keys(1)[0];
-        let mut forbidden = call(5, 1);
-        assert_eq!(
-            forbidden.record_failure(
-                &ambiguous(FailureKind::PermissionDenied),
-                attempt(key, false),
-                |_| false,
-                NOW
-            ),
-            KeyOutcome::Unchanged
-        );
-        assert_eq!(forbidden.next(NOW), NextAction::GiveUp);
-        let mut limited = call(5, 1);
-        assert_eq!(
-            limited.record_failure(
-                &ambiguous(FailureKind::RateLimited),
-                attempt(key, false),
-                |_| false,
-                NOW
-            ),
-            KeyOutcome::Cooldown
-        );
-        assert_eq!(limited.next(NOW), NextAction::Admit);
-        assert!(limited.try_use_key(key, || false) && limited.retries_spent() == 0);
     }
 }

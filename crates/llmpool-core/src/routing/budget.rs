@@ -119,6 +119,34 @@ mod tests {
         assert_eq!(spent, 10 + 80);
     }
 
+    #[test]
+    fn each_success_earns_half_a_retry() {
+        let mut budget = RetryBudget::default();
+        (0..400).for_each(|_| budget.record_success());
+        let spent = (0..400).filter(|_| budget.try_spend(Timestamp::ZERO)).count();
+        assert_eq!(spent, 10 + 200);
+    }
+
+    #[test]
+    fn earned_retries_expire_at_the_end_of_the_next_interval() {
+        for (at, expected) in [(5, 30), (15, 30), (25, 10), (35, 10)] {
+            let mut budget = RetryBudget::default();
+            let now = Timestamp::ZERO + Duration::from_secs(5);
+            (0..100).for_each(|_| budget.record_call(now));
+            let now = Timestamp::ZERO + Duration::from_secs(at);
+            let spent = (0..400).filter(|_| budget.try_spend(now)).count();
+            assert_eq!(spent, expected, "at {at} s");
+        }
+    }
+
+    #[test]
+    fn refill_adds_up_however_often_the_budget_is_asked() {
+        let mut budget = RetryBudget::default();
+        assert!((0..10).all(|_| budget.try_spend(Timestamp::ZERO)));
+        let spent = |millis: &u64| budget.try_spend(Timestamp::ZERO + Duration::from_millis(*millis));
+        assert!((1..=6000).filter(spent).eq([2000, 4000, 6000]));
+    }
+
     proptest! {
         /// The invariant in the documentation of this module.
         #[test]

@@ -526,3 +526,51 @@ async fn bad_request_delays_no_other_call() {
         );
     }
 }
+
+// L93, reproduction 2
+#[tokio::test(start_paused = true)]
+async fn bad_request_teaches_no_pace_while_the_other_key_is_paused() {
+    let limited = AtomicBool::new(false);
+    let script = ScriptedProvider::new(move |_, request| {
+        match request.body["messages"][0]["content"].as_str().unwrap() {
+            "bad" => Action::Send(answer(429, "", "slow down")),
+            "much" if !limited.swap(true, Ordering::SeqCst) => {
+                Action::Send(error(429, "retry-after: 2\r\n", "rate_limit_exceeded"))
+            }
+            _ => Action::Send(completion("ok")),
+        }
+    });
+    let target = target(
+        &script,
+        &pool(&["a", "b"], Limits::default()),
+        TargetSettings::default(),
+    );
+    let (answered, _) = run_at_rate(&target, 10.0, 10, timeout_of(5.0)).await;
+    assert_eq!(answered, 100);
+    target.chat(&ChatRequest::user("much")).await.unwrap();
+    let paces = || {
+        let status = target.key_status();
+        status
+            .iter()
+            .map(|key| key.observed_per_minute)
+            .collect::<Vec<_>>()
+    };
+    let known = paces();
+    assert_eq!(known.iter().flatten().count(), 1, "{known:?}");
+    let error = target.chat(&ChatRequest::user("bad")).await.unwrap_err();
+    let refused = error.report().attempts.len();
+    assert!(
+        refused > 2,
+        "the first key is probed while the other is paused: {refused}"
+    );
+    assert_eq!(paces(), known);
+    let started = Instant::now();
+    for _ in 0..4 {
+        target.chat(&ChatRequest::user("good")).await.unwrap();
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        started.elapsed()
+    );
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{ErrorKind, FailureKind, Limits, LlmInterface, TargetSettings, Timeouts};
+use llmpool::{CallOptions, ErrorKind, FailureKind, Limits, LlmInterface, TargetSettings, Timeouts};
 use tokio::time::Instant;
 
 use crate::support;
@@ -320,4 +320,37 @@ async fn breaker_opens_for_plain_calls_that_hang() {
         10,
         "an impatient caller says nothing about the target"
     );
+}
+
+// L16, reproduction 6
+#[tokio::test(start_paused = true)]
+async fn hanging_probe_keeps_other_calls_waiting_for_five_seconds() {
+    for (status, headers, pause) in [(503, "retry-after: 1\r\n", 1), (401, "", 60)] {
+        let script = ScriptedProvider::new(move |number, _| match number {
+            0 => Action::Send(error(status, headers, "invalid_api_key")),
+            1 => Action::SendAndHang(Vec::new()),
+            _ => Action::Send(completion("ok")),
+        });
+        let target = target(&script, &pool(&["a"], Limits::default()), no_retries());
+        target
+            .chat_with(&ChatRequest::user("0"), &timeout_of(0.5))
+            .await
+            .unwrap_err();
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        let options = CallOptions {
+            wait_for_keys: true,
+            ..timeout_of(300.0)
+        };
+        let started = Instant::now();
+        let mut calls = tokio::task::JoinSet::new();
+        for _ in 0..10 {
+            let (target, options) = (target.clone(), options.clone());
+            calls.spawn(async move { target.chat_with(&ChatRequest::user("1"), &options).await });
+        }
+        for _ in 0..9 {
+            calls.join_next().await.unwrap().unwrap().unwrap();
+        }
+        let waited = started.elapsed();
+        assert!((5..6).contains(&waited.as_secs()), "{status}: {waited:?}");
+    }
 }

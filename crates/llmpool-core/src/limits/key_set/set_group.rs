@@ -60,7 +60,11 @@ impl SetGroup {
         }
     }
 
+    #[inline(always)]
     pub(super) fn position(&self, id: KeyId) -> Option<usize> {
+        if let [only] = &self.keys[..] {
+            return Some(0).filter(|_| only.id == id);
+        }
         self.keys.binary_search_by_key(&id, |key| key.id).ok()
     }
 
@@ -71,10 +75,10 @@ impl SetGroup {
 
     /// Returns the index of the least loaded usable key that satisfies `fits`.
     #[inline(always)]
-    pub(super) fn first_that(&self, fits: impl Fn(KeyId) -> bool) -> Option<usize> {
+    pub(super) fn first_that(&self, fits: impl Fn(usize) -> bool) -> Option<usize> {
         match &self.index {
-            None => Some(0).filter(|_| fits(self.keys[0].id)),
-            Some(index) => index.first_that(|key| fits(self.keys[key].id)),
+            None => Some(0).filter(|_| fits(0)),
+            Some(index) => index.first_that(fits),
         }
     }
 
@@ -86,6 +90,13 @@ impl SetGroup {
     /// Returns whether the keys of the group can be used.
     #[inline(always)]
     pub(super) fn readiness(&mut self, table: &KeyTable, now: Timestamp) -> Readiness {
+        self.readiness_for(one_with(self.short_of), table, now)
+    }
+
+    /// Returns whether the keys of the group can be used, for `demand` as far as the limits of the group are
+    /// concerned.
+    #[inline(always)]
+    pub(super) fn readiness_for(&mut self, demand: Demand, table: &KeyTable, now: Timestamp) -> Readiness {
         let of_keys = match &mut self.index {
             None => self.keys[0].readiness(table, now),
             Some(index) => {
@@ -95,45 +106,55 @@ impl SetGroup {
                 index.readiness()
             }
         };
-        self.limit(of_keys, one_with(self.short_of), table, now)
+        let observed = self.observed_obstacle(table, now);
+        self.is_barred = self.denied > 0 || (self.own_observed.is_some() && observed.is_some());
+        self.limit(of_keys, observed, demand, table, now)
     }
 
-    /// Returns the readiness of keys for `demand` that have the readiness `of_keys` on their own.
+    /// Returns whether a key was used successfully since it, its account or this model was last refused.
+    pub(super) fn is_tested(&self, key: usize, table: &KeyTable) -> bool {
+        let of_account = &table.groups[self.id.index()];
+        let SetKey { id, denial, .. } = &self.keys[key];
+        let healths = [&table.keys[id.index()].health, &of_account.health];
+        let is_healthy = |health: &Health| health.state() == HealthState::Healthy;
+        denial.is_none() && healths.into_iter().all(is_healthy) && !self.observed(of_account).is_refused()
+    }
+
+    /// Returns the readiness of keys for `demand` that have the readiness `of_keys` on their own. `observed`: the
+    /// result of [`observed_obstacle`](Self::observed_obstacle).
     #[inline(always)]
     pub(super) fn limit(
         &self,
         of_keys: Readiness,
+        observed: Option<Obstacle>,
         demand: Demand,
         table: &KeyTable,
         now: Timestamp,
     ) -> Readiness {
-        let obstacle = self.obstacle(demand, table, now);
-        let is_lost = obstacle.is_some() && table.groups[self.id.index()].health.is_cooling_down(now);
+        let of_account = &table.groups[self.id.index()];
+        let obstacle = Obstacle::both(of_account.obstacle(demand, now), observed);
+        let is_lost = obstacle.is_some() && of_account.health.is_cooling_down(now);
         of_keys.behind(obstacle, is_lost)
     }
 
     /// Returns what keeps all keys of the group from being used for `demand`.
-    #[inline(always)]
     pub(super) fn obstacle(&self, demand: Demand, table: &KeyTable, now: Timestamp) -> Option<Obstacle> {
         let of_account = &table.groups[self.id.index()];
-        let observed = self.observed(of_account).obstacle(now);
-        Obstacle::both(of_account.obstacle(demand, now), observed)
+        Obstacle::both(
+            of_account.obstacle(demand, now),
+            self.observed_obstacle(table, now),
+        )
+    }
+
+    #[inline(always)]
+    pub(super) fn observed_obstacle(&self, table: &KeyTable, now: Timestamp) -> Option<Obstacle> {
+        self.observed(&table.groups[self.id.index()]).obstacle(now)
     }
 
     /// Returns whether the state for this model alone keeps a key from being used.
     pub(super) fn bars(&self, key: &SetKey, now: Timestamp) -> bool {
-        self.is_paced(now) || key.denial_obstacle(now).is_some()
-    }
-
-    #[inline(always)]
-    pub(super) fn bars_any(&self, now: Timestamp) -> bool {
-        self.denied > 0 || self.is_paced(now)
-    }
-
-    #[inline(always)]
-    fn is_paced(&self, now: Timestamp) -> bool {
         let observed = self.own_observed.as_ref();
-        observed.is_some_and(|observed| observed.obstacle(now).is_some())
+        observed.is_some_and(|observed| observed.obstacle(now).is_some()) || key.denial_obstacle(now).is_some()
     }
 
     /// Records that an attempt succeeded that started in `epoch` of the key's denial. Returns whether the success
@@ -221,7 +242,7 @@ impl SetKey {
     #[inline(always)]
     pub(super) fn begin_attempt(&mut self, now: Timestamp) -> Option<u32> {
         let denial = self.denial.as_mut()?;
-        denial.begin_attempt(false, now);
+        denial.begin_attempt(now);
         Some(denial.epoch())
     }
 

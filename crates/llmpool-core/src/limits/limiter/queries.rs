@@ -125,7 +125,7 @@ impl Limiter {
     /// Returns whether a target uses a key that satisfies the constraint.
     pub(in crate::limits) fn uses(&self, target: TargetId, constraint: KeyConstraint) -> bool {
         self.set_of(target).is_some_and(|set| match constraint {
-            KeyConstraint::Any => true,
+            KeyConstraint::Any | KeyConstraint::Healthy => true,
             KeyConstraint::Key(key) => set.place_of(key, &self.key_table).is_some(),
             KeyConstraint::Group(group) => set.index_of(group).is_some(),
         })

@@ -67,6 +67,8 @@ pub(super) struct Pace {
     confirmed_at: Timestamp,
     not_refused: Throughput,
     run: Option<Run>,
+    /// The number of refusals and requested pauses that have begun or changed a run, less those that were reverted.
+    changes: u32,
     /// The latest run, if it ended because its probe was not refused in time.
     released: Option<Run>,
     /// The end of the latest run.
@@ -102,7 +104,7 @@ impl Resets {
 }
 
 /// A series of refusals without an admitted request in between.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Run {
     began: Timestamp,
     /// Requests per second that were not refused in the minute before the run. `None` if they were too few to
@@ -117,19 +119,17 @@ struct Run {
     reset_at: Option<Timestamp>,
     /// The time of the last refusal of a probe.
     refused_at: Option<Timestamp>,
-    /// Whether more than the first refusal shows that requests are refused: a refused probe, the time that another
-    /// refusal names, or a pause that was asked for.
-    confirmed: bool,
 }
 
-/// The state of a pace before a refusal.
+/// The state of a pace before a refusal that began or changed a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::limits) struct SavedPace {
     rate: Option<f64>,
     worked: f64,
     since_refusal: u32,
-    /// The beginning of the run that the refusal began.
-    began: Timestamp,
+    run: Option<Run>,
+    /// The value of [`Pace::changes`] after the refusal.
+    changes: u32,
 }
 
 impl Pace {
@@ -143,6 +143,7 @@ impl Pace {
             confirmed_at: now,
             not_refused: Throughput::new(now),
             run: None,
+            changes: 0,
             released: None,
             run_ended_at: Timestamp::ZERO,
             last_probe: None,
@@ -160,6 +161,11 @@ impl Pace {
         let run = self.run?;
         let probe_until = run.probe.map_or(run.until, |probe| probe + PROBE_TIME);
         Some(probe_until.max(run.until)).filter(|until| *until > now)
+    }
+
+    /// Returns whether a run has begun and has not ended.
+    pub(super) fn is_refused(&self) -> bool {
+        self.run.is_some()
     }
 
     /// Returns whether a probe is in flight whose outcome is not known yet.
@@ -270,7 +276,8 @@ impl Pace {
     /// Records a refusal, for a rate limit, of a request that was sent at `sent_at`. `infers`: whether the refusal
     /// may change the pace.
     ///
-    /// Returns the state before the refusal if the refusal began a run, so that the refusal can be reverted.
+    /// Returns the state before the refusal if the refusal began or changed a run, so that the refusal can be
+    /// reverted.
     pub(super) fn record_refusal(
         &mut self,
         sent_at: Timestamp,
@@ -281,17 +288,20 @@ impl Pace {
         self.release_if_admitted(now);
         self.not_refused.remove(sent_at);
         self.confirmed_at = now;
+        let before = self.run;
         if self.run.is_none() {
             // The probe is refused after all, only late.
             self.run = self.released.take_if(|run| run.probe == Some(sent_at));
         }
         let told = self.told(wait);
         let is_probe = self.is_probe(sent_at);
-        let Some(run) = &mut self.run else {
+        let Some(mut run) = self.run else {
             return self.begin_run(sent_at, wait, infers, now);
         };
+        if !is_probe && matches!(wait, RefusalWait::Provisional(_)) {
+            return None;
+        }
         run.reset_at = wait.reset().map(|reset| now + reset);
-        run.confirmed |= is_probe || (told.is_some() && !matches!(wait, RefusalWait::Provisional(_)));
         if is_probe {
             let longest = MAX_PAUSES[usize::from(now.since(run.began) > LASTING_RUN)];
             run.pause = (run.pause * 2).min(longest);
@@ -302,7 +312,20 @@ impl Pace {
         } else if let Some(told) = told {
             run.until = run.until.max(now + told);
         }
-        None
+        self.run = Some(run);
+        (is_probe || told.is_some()).then(|| self.saved(before))
+    }
+
+    /// Counts a change of the run, and returns the state before it. `run`: the run before the change.
+    fn saved(&mut self, run: Option<Run>) -> SavedPace {
+        self.changes += 1;
+        SavedPace {
+            rate: self.rate,
+            worked: self.worked,
+            since_refusal: self.since_refusal,
+            run,
+            changes: self.changes,
+        }
     }
 
     /// Returns the time for which the provider certainly refuses requests. A time of zero says nothing.
@@ -327,12 +350,7 @@ impl Pace {
         if is_late && told.is_none() {
             return None;
         }
-        let saved = SavedPace {
-            rate: self.rate,
-            worked: self.worked,
-            since_refusal: self.since_refusal,
-            began: now,
-        };
+        let saved = self.saved(None);
         let (count, active) = self.not_refused.in_last(MINUTE, now);
         let before = f64::from(count) / active.as_secs_f64();
         let infers = infers && !is_late && (self.rate.is_some() || count >= MIN_EVIDENCE);
@@ -362,20 +380,23 @@ impl Pace {
             probe: None,
             reset_at: wait.reset().map(|reset| now + reset),
             refused_at: None,
-            confirmed: false,
         });
         Some(saved)
     }
 
-    /// Reverts the refusal that began a run, if that run is still the current one and nothing else confirms it.
+    /// Reverts a refusal that began or changed a run, unless something else has begun or changed a run since: a
+    /// refused probe, the time that another refusal names, or a pause that was asked for.
     pub(super) fn restore(&mut self, saved: SavedPace) {
-        let run = self.run.filter(|run| run.began == saved.began);
-        if run.is_some_and(|run| !run.confirmed) {
-            self.run = None;
-            self.rate = saved.rate;
-            self.worked = saved.worked;
-            self.since_refusal = saved.since_refusal;
+        if self.changes != saved.changes {
+            return;
         }
+        self.changes -= 1;
+        // The run may have ended, and the pace may have grown or have been forgotten.
+        let probe = self.run.and_then(|run| run.probe);
+        self.run = self.run.and(saved.run).map(|run| Run { probe, ..run });
+        self.rate = saved.rate.zip(self.rate).map(|(before, now)| before.max(now));
+        self.worked = saved.worked;
+        self.since_refusal = saved.since_refusal;
     }
 
     /// Pauses until `until` at least, without inferring anything.
@@ -388,10 +409,9 @@ impl Pace {
             probe: None,
             reset_at: None,
             refused_at: None,
-            confirmed: true,
         });
         run.until = run.until.max(until);
-        run.confirmed = true;
+        self.changes += 1;
     }
 
     fn end_run(&mut self, now: Timestamp) {

@@ -380,7 +380,7 @@ fn late_refusal_of_the_probe_resumes_the_run() {
     key.send_refused(UNKNOWN, 0);
     key.send(100).send(400);
     assert!(key.0.run.is_none());
-    assert_eq!(key.refuse(100, UNKNOWN, 500), None);
+    assert!(key.refuse(100, UNKNOWN, 500).is_some());
     assert_eq!(key.0.run.unwrap().began, at(0));
     assert_eq!(key.ready(500), 608);
     assert_near(key.rate(), 18.6);
@@ -412,9 +412,9 @@ fn late_refusal_extends_a_pause_only_by_a_named_time() {
     let pause = key.ready(500);
     assert_eq!(key.refuse(0, UNKNOWN, 600), None);
     assert_eq!(key.refuse(0, reset(60_000), 600), None);
-    assert_eq!(key.refuse(0, exact(10), 600), None);
+    key.refuse(0, exact(10), 600);
     assert_eq!(key.ready(600), pause);
-    assert_eq!(key.refuse(0, exact(5_000), 700), None);
+    key.refuse(0, exact(5_000), 700);
     assert_eq!(key.ready(700), 5_700);
     // The pause itself was not doubled.
     key.send_refused(UNKNOWN, 5_700);
@@ -825,13 +825,53 @@ fn restore_leaves_a_later_run() {
     key.send_refused(UNKNOWN, 2_000);
     key.0.restore(saved);
     assert_eq!(key.ready(2_000), 3_000);
-    // Nor does it revive a run that has ended.
+    // After the run has ended, only the pace is left to restore.
     let mut key = Key::paced(10.0, 0);
     let saved = key.send_refused(UNKNOWN, 0).unwrap();
-    let rate = key.rate();
+    assert!(key.rate() < 10.0);
     key.send_probe(1_000);
     key.0.restore(saved);
-    assert_near(key.rate(), rate);
+    assert_near(key.rate(), 10.0);
+}
+
+#[test]
+fn restore_reverts_the_refusal_of_a_probe() {
+    for wait in [UNKNOWN, RefusalWait::Provisional(Duration::from_secs(10))] {
+        let mut key = Key::new();
+        let first = key.send_refused(UNKNOWN, 0).unwrap();
+        let second = key.send(1_000).refuse(1_000, wait, 1_010).unwrap();
+        assert!(key.ready(1_010) > 2_000, "{wait:?}");
+        key.0.restore(second);
+        assert_eq!(key.ready(1_010), 1_010, "{wait:?}");
+        // The next probe that is refused doubles the pause of the first refusal once.
+        key.send(1_010).refuse(1_010, UNKNOWN, 1_010);
+        assert_eq!(key.ready(1_010), 3_010, "{wait:?}");
+        key.0.restore(first);
+        assert_eq!(
+            key.ready(1_010),
+            3_010,
+            "{wait:?}: the first refusal is confirmed"
+        );
+    }
+}
+
+// L93
+#[test]
+fn refusals_restored_in_reverse_leave_nothing() {
+    let mut key = Key::paced(10.0, 0);
+    let saved = [0, 1_000, 3_000].map(|at| key.send_refused(UNKNOWN, at).unwrap());
+    saved.into_iter().rev().for_each(|saved| key.0.restore(saved));
+    assert_eq!((key.rate(), key.0.run), (10.0, None));
+}
+
+// L93
+#[test]
+fn provisional_refusal_does_not_lengthen_a_known_pause() {
+    let mut key = Key::new();
+    key.send(0).send_refused(UNKNOWN, 0).unwrap();
+    let provisional = RefusalWait::Provisional(Duration::from_secs(10));
+    assert_eq!(key.refuse(0, provisional, 10), None);
+    assert_eq!(key.ready(10), 1_000);
 }
 
 // reproduction 9
@@ -1115,9 +1155,11 @@ proptest! {
                         Event::Succeed(_) => drop(pace.record_success(sent, now)),
                         Event::Fail(_) => pace.record_failure(sent, now),
                         Event::Refuse(_, wait, infers) => {
-                            let started = pace.record_refusal(sent, wait, infers, now);
-                            if let Some(started) = started {
-                                saved = Some((started, floor));
+                            let began = |pace: &Pace| pace.run.is_some_and(|run| run.began == now);
+                            let had_begun = began(&pace);
+                            let before = pace.record_refusal(sent, wait, infers, now);
+                            saved = before.map(|before| (before, floor)).or(saved);
+                            if began(&pace) && !had_begun {
                                 // The last minute begins with a whole second.
                                 let recent = counted.iter().filter(|time| now.since(**time) < ms(59_000));
                                 floor = recent.count() as f64 / 60.0;
