@@ -120,6 +120,9 @@ impl PerMinute {
     pub(super) fn refund(&mut self, charge: WindowCharge, amount: u32, seq: u64) {
         if seq > self.logged_after {
             self.log.correct(charge, amount, 0);
+            // Without this charge, the log may not have been full at all.
+            let full_until = self.log.ready_at(1, Timestamp::ZERO);
+            self.full_until = self.full_until.filter(|_| full_until > Timestamp::ZERO);
         }
         self.pace.refund(amount, seq);
         if let Some(spacing) = &mut self.spacing {
