@@ -278,6 +278,21 @@ fn refund_makes_room_in_the_minute() {
 }
 
 #[test]
+fn refund_in_a_full_minute_keeps_the_next_burst() {
+    for (used, burst) in [(true, 1), (false, 3)] {
+        let (mut limiter, target, _) = limiter(Place::Key, rpm(3));
+        for _ in 0..2 {
+            let mut grant = try_acquire(&mut limiter, target, START).unwrap();
+            limiter.release(&mut grant, true, START);
+        }
+        let mut last = try_acquire(&mut limiter, target, START).unwrap();
+        limiter.release(&mut last, used, START);
+        let later = START + Duration::from_secs(61);
+        assert_eq!(send_burst(&mut limiter, target, later), burst, "used: {used}");
+    }
+}
+
+#[test]
 fn reset_empties_the_minute_and_ignores_earlier_grants() {
     let (mut limiter, target, _) = limiter(Place::Target, rpm(3));
     let mut grants = [0; 3].map(|_| try_acquire(&mut limiter, target, START).unwrap());

@@ -61,7 +61,7 @@ pub enum RefusalWait {
     /// Nothing. The pause lasts for this long unless the refusal turns out to be the fault of the request.
     Provisional(Duration),
     /// A limit is reset after this time. Depending on the provider, that is when the next request is admitted or
-    /// when the whole limit is available again.
+    /// when the whole limit is available again, so that a refusal for a rate limit does not wait for it.
     Reset(Duration),
 }
 
@@ -84,11 +84,11 @@ impl RefusalWait {
         }
     }
 
-    /// Returns the time until the reset of a limit. `None` if the refusal names none.
-    pub(super) fn reset(self) -> Option<Duration> {
+    /// Returns the time for which requests are refused. `None` if that is not certain, or if the time is zero.
+    pub(super) fn exact(self) -> Option<Duration> {
         match self {
-            Self::Reset(reset) => Some(reset),
-            Self::Unknown | Self::Exact(_) | Self::Provisional(_) => None,
+            Self::Exact(wait) | Self::Provisional(wait) => Some(wait).filter(|wait| !wait.is_zero()),
+            Self::Unknown | Self::Reset(_) => None,
         }
     }
 }

@@ -115,6 +115,9 @@ impl PerMinute {
     /// Refunds a charge of `amount` requests.
     pub(super) fn refund(&mut self, charge: ChargeId, amount: u32) {
         self.log.correct(charge, amount, 0);
+        // Without this charge, the log may not have been full at all.
+        let full_until = self.log.ready_at(1, Timestamp::ZERO);
+        self.full_until = self.full_until.filter(|_| full_until > Timestamp::ZERO);
         self.pace.refund(amount, charge.seq);
         if let Some(spacing) = &mut self.spacing {
             spacing.bucket.refund(amount, charge.seq);

@@ -54,6 +54,7 @@ fn disclosure_name(disclosure: Disclosure) -> &'static str {
         Disclosure::RetryAfterSeconds => "seconds",
         Disclosure::RetryAfterMs => "ms",
         Disclosure::Nothing => "nothing",
+        Disclosure::BareText => "bare",
     }
 }
 
@@ -73,6 +74,7 @@ impl Cell {
             Disclosure::LimitPerMinute,
             Disclosure::RetryAfterSeconds,
             Disclosure::Nothing,
+            Disclosure::BareText,
         ];
         if extra {
             windows.push(Enforced::Bucket60);
@@ -152,7 +154,7 @@ impl Cell {
         match self.disclosure {
             Disclosure::RetryAfterSeconds if self.enforced == Enforced::Sliding5 => (0.88, Some(0.03)),
             Disclosure::RetryAfterSeconds => (0.90, Some(0.03)),
-            Disclosure::Nothing => (0.90, Some(0.08)),
+            Disclosure::Nothing | Disclosure::BareText => (0.90, Some(0.08)),
             Disclosure::ResetToNext
             | Disclosure::ResetToWhole
             | Disclosure::LimitPerMinute

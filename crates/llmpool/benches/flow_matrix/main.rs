@@ -30,6 +30,7 @@
 //! | `seconds` | `Retry-After` with refusals, rounded up to seconds |
 //! | `ms` | `Retry-After-Ms` with refusals (with `--extra` only) |
 //! | `nothing` | nothing |
+//! | `bare` | nothing, and the body of a refusal is plain text |
 //!
 //! The headers describe the limit at the arrival of the request. They come with every response; refusals with these headers carry no `Retry-After`.
 //!

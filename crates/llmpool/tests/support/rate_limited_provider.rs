@@ -199,6 +199,8 @@ pub enum Disclosure {
     /// `Retry-After-Ms` with each refusal.
     RetryAfterMs,
     Nothing,
+    /// Nothing, and the body of a refusal is plain text.
+    BareText,
 }
 
 impl Disclosure {
@@ -222,7 +224,7 @@ impl Disclosure {
                 format!("retry-after: {}\r\n", state.next.as_secs_f64().ceil() as u64)
             }
             Self::RetryAfterMs if !is_admitted => format!("retry-after-ms: {}\r\n", whole_ms(state.next)),
-            Self::RetryAfterSeconds | Self::RetryAfterMs | Self::Nothing => String::new(),
+            Self::RetryAfterSeconds | Self::RetryAfterMs | Self::Nothing | Self::BareText => String::new(),
         }
     }
 }
@@ -385,12 +387,18 @@ impl RateLimitedProvider {
         state.arrivals.push(Arrival { at: now, status });
         let (duration, body) = match status {
             200 => (self.settings.answer_time, COMPLETION),
+            429 if self.settings.disclosure == Disclosure::BareText => (REFUSAL_TIME, "Too Many Requests"),
             429 => (REFUSAL_TIME, RATE_LIMIT_ERROR),
             _ => (REFUSAL_TIME, OVERLOADED_ERROR),
         };
         let length = body.len();
+        let media = if body.starts_with('{') {
+            "application/json"
+        } else {
+            "text/plain"
+        };
         let response = format!(
-            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+            "HTTP/1.1 {status} X\r\ncontent-type: {media}\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
         );
         (state.random.duration(duration), response.into_bytes())
     }

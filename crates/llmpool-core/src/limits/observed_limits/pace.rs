@@ -35,9 +35,14 @@ const MIN_PAUSE: Duration = Duration::from_millis(50);
 const DEFAULT_PAUSE: Duration = Duration::from_secs(1);
 /// Minimum pace in requests per second, however often requests are refused.
 const MIN_RATE: f64 = 1.0 / 60.0;
-/// Maximum pause in the first [`LASTING_RUN`] of a run and afterwards, if the provider names no time.
-const MAX_PAUSES: [Duration; 2] = [Duration::from_secs(8), Duration::from_secs(300)];
+/// Factor on the pause after each refused probe, if the provider names no time.
+const LONGER: u32 = 3;
+/// Maximum pause in the first [`LASTING_RUN`] of a run and afterwards, if the provider names no time. A probe that
+/// comes late by this time costs 5 % of a limit that counts over a minute.
+const MAX_PAUSES: [Duration; 2] = [Duration::from_secs(3), Duration::from_secs(300)];
 const LASTING_RUN: Duration = Duration::from_secs(600);
+/// Maximum pause after the first refusal of a run.
+const MAX_FIRST_PAUSE: Duration = Duration::from_secs(8);
 /// Growth of the pace with each success of a request that the pace delayed, and the number of these successes
 /// since the last refusal that doubles the growth.
 const GROWTH: f64 = 0.0007;
@@ -46,11 +51,6 @@ const GROWTH_DOUBLES: f64 = 300.0;
 const RECOVERY: Duration = Duration::from_secs(30);
 /// Time after which a pace is forgotten that has not delayed a request, and without a refusal.
 const FORGET: Duration = Duration::from_secs(60);
-/// A probe that is admitted this much earlier than the named reset shows that the reset is not exact.
-const EARLY: Duration = Duration::from_millis(100);
-/// A refusal within this time before the named reset shows that the reset is exact.
-const JUST_BEFORE: Duration = Duration::from_millis(300);
-
 /// The pace learned from refusals, and the current run of refusals.
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
@@ -59,77 +59,57 @@ pub(super) struct Pace {
     /// Number of requests that may be sent at once, as of `level_at`.
     level: f64,
     level_at: Timestamp,
-    /// The rate at the last refusal that came after admitted requests: the pace returns to it after an outage.
+    /// Number of requests, in addition to those of a second, that may be sent at once after an idle time.
+    burst: f64,
+    /// The rate after the last run that came after admitted requests: the pace returns to it after an outage.
     worked: f64,
     /// Number of successes since the last refusal, of requests that the pace delayed.
     since_refusal: u32,
     /// The last time at which a request was refused or was sent as soon as the pace allowed, or a run ended.
     confirmed_at: Timestamp,
     not_refused: Throughput,
+    /// The time at which the request was sent that failed last.
+    last_failed: Option<Timestamp>,
     run: Option<Run>,
-    /// The number of refusals and requested pauses that have begun or changed a run, less those that were reverted.
-    changes: u32,
     /// The latest run, if it ended because its probe was not refused in time.
     released: Option<Run>,
     /// The end of the latest run.
     run_ended_at: Timestamp,
     /// The time at which the probe of the latest run was sent. `None` before the first run.
     last_probe: Option<Timestamp>,
-    resets: Resets,
-}
-
-/// What the time in a rate limit's reset header means, as far as refusals have shown it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-enum Resets {
-    #[default]
-    Unknown,
-    /// Requests are refused until that time.
-    Exact,
-    /// Requests are admitted before that time: the time is that until the whole limit is available again.
-    Late,
-}
-
-impl Resets {
-    /// Returns the pause before the next probe, at most until the named reset. While the meaning of the reset is
-    /// not known, the last probe before the reset is sent just before it, to find out.
-    fn pause(self, wait: RefusalWait, pause: Duration) -> Duration {
-        match wait.reset().filter(|reset| !reset.is_zero()) {
-            Some(reset) if pause >= reset => match reset.checked_sub(JUST_BEFORE - EARLY) {
-                Some(early) if self == Self::Unknown && reset > JUST_BEFORE => early,
-                _ => reset,
-            },
-            _ => pause,
-        }
-    }
 }
 
 /// A series of refusals without an admitted request in between.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 struct Run {
     began: Timestamp,
     /// Requests per second that were not refused in the minute before the run. `None` if they were too few to
     /// infer a pace.
     before: Option<f64>,
+    /// Whether the run follows a pace that worked. `None` if the run does not change the pace.
+    after_success: Option<bool>,
     pause: Duration,
     /// The end of the pause.
     until: Timestamp,
     /// The time at which the probe was sent. `None` before that.
     probe: Option<Timestamp>,
-    /// The time at which the provider's limit is reset, according to the last refusal.
-    reset_at: Option<Timestamp>,
-    /// The time of the last refusal of a probe.
-    refused_at: Option<Timestamp>,
+    /// The time from which the probe counts as admitted.
+    probe_until: Timestamp,
+    /// Whether the first refusal may be reverted.
+    provisional: bool,
+    /// Whether more than the first refusal shows that requests are refused: a refused probe, the time that another
+    /// refusal names, or a pause that was asked for.
+    confirmed: bool,
 }
 
-/// The state of a pace before a refusal that began or changed a run.
+/// The state of a pace before a refusal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::limits) struct SavedPace {
     rate: Option<f64>,
-    worked: f64,
+    burst: f64,
     since_refusal: u32,
-    run: Option<Run>,
-    /// The value of [`Pace::changes`] after the refusal.
-    changes: u32,
+    /// The beginning of the run that the refusal began.
+    began: Timestamp,
 }
 
 impl Pace {
@@ -138,16 +118,16 @@ impl Pace {
             rate: None,
             level: 1.0,
             level_at: now,
+            burst: 0.0,
             worked: 0.0,
             since_refusal: 0,
             confirmed_at: now,
             not_refused: Throughput::new(now),
+            last_failed: None,
             run: None,
-            changes: 0,
             released: None,
             run_ended_at: Timestamp::ZERO,
             last_probe: None,
-            resets: Resets::Unknown,
         }
     }
 
@@ -159,8 +139,8 @@ impl Pace {
     /// Returns the end of the pause, or of the wait for the probe. `None` if no refusal keeps requests waiting.
     pub(super) fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
         let run = self.run?;
-        let probe_until = run.probe.map_or(run.until, |probe| probe + PROBE_TIME);
-        Some(probe_until.max(run.until)).filter(|until| *until > now)
+        let until = run.probe.map_or(run.until, |_| run.probe_until.max(run.until));
+        Some(until).filter(|until| *until > now)
     }
 
     /// Returns whether a run has begun and has not ended.
@@ -170,8 +150,22 @@ impl Pace {
 
     /// Returns whether a probe is in flight whose outcome is not known yet.
     pub(super) fn is_probing(&self, now: Timestamp) -> bool {
-        let probe = self.run.and_then(|run| run.probe);
-        probe.is_some_and(|probe| now < probe + PROBE_TIME)
+        let probed = self.run.filter(|run| run.probe.is_some());
+        probed.is_some_and(|run| now < run.probe_until)
+    }
+
+    /// Returns whether the pause may end before the time that [`paused_until`](Self::paused_until) returns: with
+    /// the answer to a probe, or because the refusal is reverted.
+    pub(super) fn may_end_early(&self, now: Timestamp) -> bool {
+        self.run.is_some_and(|run| run.provisional && !run.confirmed)
+            || self.is_probing(now) && self.run.is_some_and(|run| run.until <= now)
+    }
+
+    /// Awaits the outcome of the probe that was charged at `sent_at` until `until`. Has no effect on other requests.
+    /// Returns whether that changes the time until which requests wait.
+    pub(super) fn await_probe(&mut self, sent_at: Timestamp, until: Timestamp) -> bool {
+        let run = self.run.as_mut().filter(|run| run.probe == Some(sent_at));
+        run.is_some_and(|run| std::mem::replace(&mut run.probe_until, until) != until)
     }
 
     /// Returns the earliest time at which the pace allows a request. Does not take pauses into account.
@@ -192,6 +186,7 @@ impl Pace {
         self.not_refused.add(now);
         if let Some(run) = &mut self.run {
             run.probe = Some(now);
+            run.probe_until = now + PROBE_TIME;
             return;
         }
         let Some(rate) = self.rate else { return };
@@ -206,24 +201,31 @@ impl Pace {
 
     /// Takes back a request that was charged at `sent_at` but never sent.
     pub(super) fn refund(&mut self, sent_at: Timestamp) {
-        self.not_refused.remove(sent_at);
+        // A request that failed while connecting has been removed already.
+        if self.last_failed.take_if(|failed| *failed == sent_at).is_none() {
+            self.not_refused.remove(sent_at);
+        }
         match &mut self.run {
             Some(run) if run.probe == Some(sent_at) => run.probe = None,
-            _ => self.level += 1.0,
+            // A probe is not charged to the level, which begins anew after the run.
+            Some(_) => {}
+            None => self.level += 1.0,
         }
     }
 
-    /// Records the success of a request that was sent at `sent_at`. Returns whether that ends a run.
+    /// Records the success of a request that was sent at `sent_at`. Returns whether requests may
+    /// be sent noticeably earlier: a run ends, or the pace returns after an outage.
     pub(super) fn record_success(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
         self.release_if_admitted(now);
+        let mut recovers = false;
         if self.run.is_none() {
             if now.since(self.confirmed_at) > FORGET {
                 self.rate = None;
             }
-            self.grow(now);
+            recovers = self.grow(now);
         }
         if !self.is_probe(sent_at) {
-            return false;
+            return recovers;
         }
         match &mut self.run {
             // A refusal of an older request has named a later time in the meantime.
@@ -236,15 +238,17 @@ impl Pace {
     /// Ends the run if its probe was not refused in time.
     fn release_if_admitted(&mut self, now: Timestamp) {
         let Some(run) = self.run else { return };
-        let admitted = run.probe.filter(|probe| *probe >= run.until);
-        if let Some(at) = admitted.map(|probe| probe + PROBE_TIME).filter(|at| *at <= now) {
+        let is_sent = run.probe.is_some_and(|probe| probe >= run.until);
+        if let Some(at) = Some(run.probe_until).filter(|at| is_sent && *at <= now) {
             self.end_run(at);
             self.released = Some(run);
         }
     }
 
-    fn grow(&mut self, now: Timestamp) {
-        let Some(rate) = self.rate else { return };
+    /// Raises the pace after a success. Returns whether the pace returns to one that worked. The other steps are
+    /// small enough for waiting requests to ignore.
+    fn grow(&mut self, now: Timestamp) -> bool {
+        let Some(rate) = self.rate else { return false };
         let recovered = self.worked * now.since(self.run_ended_at).div_duration_f64(RECOVERY).min(1.0);
         let mut grown = rate;
         // A pace that did not delay the last request shows nothing about a faster one.
@@ -253,6 +257,7 @@ impl Pace {
             grown *= 1.0 + GROWTH * (1.0 + f64::from(self.since_refusal) / GROWTH_DOUBLES);
         }
         self.rate = Some(grown.max(recovered));
+        recovered > grown
     }
 
     /// Records that a request that was sent at `sent_at` failed for a reason other than a rate limit, and shows
@@ -260,6 +265,7 @@ impl Pace {
     pub(super) fn record_failure(&mut self, sent_at: Timestamp, now: Timestamp) {
         self.release_if_admitted(now);
         self.not_refused.remove(sent_at);
+        self.last_failed = Some(sent_at);
         if self.is_probe(sent_at)
             && let Some(run) = &mut self.run
         {
@@ -276,8 +282,7 @@ impl Pace {
     /// Records a refusal, for a rate limit, of a request that was sent at `sent_at`. `infers`: whether the refusal
     /// may change the pace.
     ///
-    /// Returns the state before the refusal if the refusal began or changed a run, so that the refusal can be
-    /// reverted.
+    /// Returns the state before the refusal if the refusal began a run, so that the refusal can be reverted.
     pub(super) fn record_refusal(
         &mut self,
         sent_at: Timestamp,
@@ -288,54 +293,29 @@ impl Pace {
         self.release_if_admitted(now);
         self.not_refused.remove(sent_at);
         self.confirmed_at = now;
-        let before = self.run;
         if self.run.is_none() {
             // The probe is refused after all, only late.
             self.run = self.released.take_if(|run| run.probe == Some(sent_at));
         }
-        let told = self.told(wait);
         let is_probe = self.is_probe(sent_at);
-        let Some(mut run) = self.run else {
+        let Some(run) = &mut self.run else {
             return self.begin_run(sent_at, wait, infers, now);
         };
         if !is_probe && matches!(wait, RefusalWait::Provisional(_)) {
+            // Could not be reverted, and the known pause lasts anyway.
             return None;
         }
-        run.reset_at = wait.reset().map(|reset| now + reset);
+        let told = wait.exact();
+        run.confirmed |= is_probe || (told.is_some() && !matches!(wait, RefusalWait::Provisional(_)));
         if is_probe {
             let longest = MAX_PAUSES[usize::from(now.since(run.began) > LASTING_RUN)];
-            run.pause = (run.pause * 2).min(longest);
-            let pause = told.unwrap_or_else(|| self.resets.pause(wait, run.pause));
-            run.until = run.until.max(now + pause);
+            run.pause = (run.pause * LONGER).min(longest).max(run.pause);
+            run.until = run.until.max(now + told.unwrap_or(run.pause));
             run.probe = None;
-            run.refused_at = Some(now);
         } else if let Some(told) = told {
             run.until = run.until.max(now + told);
         }
-        self.run = Some(run);
-        (is_probe || told.is_some()).then(|| self.saved(before))
-    }
-
-    /// Counts a change of the run, and returns the state before it. `run`: the run before the change.
-    fn saved(&mut self, run: Option<Run>) -> SavedPace {
-        self.changes += 1;
-        SavedPace {
-            rate: self.rate,
-            worked: self.worked,
-            since_refusal: self.since_refusal,
-            run,
-            changes: self.changes,
-        }
-    }
-
-    /// Returns the time for which the provider certainly refuses requests. A time of zero says nothing.
-    fn told(&self, wait: RefusalWait) -> Option<Duration> {
-        match wait {
-            RefusalWait::Exact(wait) | RefusalWait::Provisional(wait) => Some(wait),
-            RefusalWait::Reset(reset) if self.resets == Resets::Exact => Some(reset),
-            RefusalWait::Unknown | RefusalWait::Reset(_) => None,
-        }
-        .filter(|told| !told.is_zero())
+        None
     }
 
     fn begin_run(
@@ -345,58 +325,57 @@ impl Pace {
         infers: bool,
         now: Timestamp,
     ) -> Option<SavedPace> {
-        let told = self.told(wait);
+        let told = wait.exact();
         let is_late = self.last_probe.is_some_and(|probe| sent_at < probe);
         if is_late && told.is_none() {
             return None;
         }
-        let saved = self.saved(None);
+        let saved = SavedPace {
+            rate: self.rate,
+            burst: self.burst,
+            since_refusal: self.since_refusal,
+            began: now,
+        };
         let (count, active) = self.not_refused.in_last(MINUTE, now);
         let before = f64::from(count) / active.as_secs_f64();
         let infers = infers && !is_late && (self.rate.is_some() || count >= MIN_EVIDENCE);
+        let mut after_success = None;
         if infers {
+            after_success = Some(self.rate.is_none() || self.since_refusal >= MIN_EVIDENCE);
             let floor = before.max(self.not_refused.per_second(RECENT, now));
             let slower = self
                 .rate
                 .map_or(floor, |rate| rate.min(floor.max(rate * SLOWER).max(MIN_RATE)));
             self.rate = Some(slower);
-            let since = self
-                .not_refused
-                .in_last(now.since(self.run_ended_at).min(MINUTE), now)
-                .0;
-            if since >= MIN_EVIDENCE {
-                self.worked = slower;
-            }
+            self.burst = self.not_refused.burst(slower, now);
             self.since_refusal = 0;
         }
         let pause = self.rate.map_or(DEFAULT_PAUSE, |rate| {
-            Duration::from_secs_f64(1.0 / rate).clamp(MIN_PAUSE, MAX_PAUSES[0])
+            Duration::from_secs_f64(1.0 / rate).clamp(MIN_PAUSE, MAX_FIRST_PAUSE)
         });
         self.run = Some(Run {
             began: now,
             before: Some(before).filter(|_| infers && count >= MIN_EVIDENCE),
+            after_success,
             pause,
-            until: now + told.unwrap_or_else(|| self.resets.pause(wait, pause)),
+            until: now + told.unwrap_or(pause),
             probe: None,
-            reset_at: wait.reset().map(|reset| now + reset),
-            refused_at: None,
+            probe_until: now,
+            provisional: matches!(wait, RefusalWait::Provisional(_)),
+            confirmed: false,
         });
         Some(saved)
     }
 
-    /// Reverts a refusal that began or changed a run, unless something else has begun or changed a run since: a
-    /// refused probe, the time that another refusal names, or a pause that was asked for.
+    /// Reverts the refusal that began a run, if that run is still the current one and nothing else confirms it.
     pub(super) fn restore(&mut self, saved: SavedPace) {
-        if self.changes != saved.changes {
-            return;
+        let run = self.run.filter(|run| run.began == saved.began);
+        if run.is_some_and(|run| !run.confirmed) {
+            self.run = None;
+            self.rate = saved.rate;
+            self.burst = saved.burst;
+            self.since_refusal = saved.since_refusal;
         }
-        self.changes -= 1;
-        // The run may have ended, and the pace may have grown or have been forgotten.
-        let probe = self.run.and_then(|run| run.probe);
-        self.run = self.run.and(saved.run).map(|run| Run { probe, ..run });
-        self.rate = saved.rate.zip(self.rate).map(|(before, now)| before.max(now));
-        self.worked = saved.worked;
-        self.since_refusal = saved.since_refusal;
     }
 
     /// Pauses until `until` at least, without inferring anything.
@@ -404,14 +383,16 @@ impl Pace {
         let run = self.run.get_or_insert(Run {
             began: now,
             before: None,
+            after_success: None,
             pause: DEFAULT_PAUSE,
             until,
             probe: None,
-            reset_at: None,
-            refused_at: None,
+            probe_until: now,
+            provisional: false,
+            confirmed: true,
         });
         run.until = run.until.max(until);
-        self.changes += 1;
+        run.confirmed = true;
     }
 
     fn end_run(&mut self, now: Timestamp) {
@@ -421,36 +402,29 @@ impl Pace {
         self.run_ended_at = now;
         self.confirmed_at = self.confirmed_at.max(now);
         self.level_at = now;
-        self.judge_resets(&run);
         // Without the time in which no request was there to probe.
         let lasted = now.min(run.until + PROBE_TIME).since(run.began);
         let Some(rate) = self.rate else { return };
-        if let Some(before) = run.before.filter(|_| lasted > LONG_RUN) {
-            self.rate = Some(rate.min(before));
+        // The pause of a slow pace alone does not make the run long.
+        let long = LONG_RUN.max(Duration::from_secs_f64(1.5 / rate));
+        let mut ended = rate;
+        if let Some(before) = run.before.filter(|_| lasted > long) {
+            ended = rate.min(before);
             self.level = 0.0;
         } else {
             self.level = (rate * lasted.as_secs_f64()).min(rate * MAX_CATCH_UP).max(1.0) - 1.0;
         }
-    }
-
-    /// Learns from the end of a run what the reset time in refusals means.
-    fn judge_resets(&mut self, run: &Run) {
-        let (Some(reset_at), Some(probe)) = (run.reset_at, run.probe) else {
-            return;
-        };
-        if probe + EARLY < reset_at {
-            self.resets = Resets::Late;
-        } else if run
-            .refused_at
-            .is_some_and(|refused_at| refused_at + JUST_BEFORE >= reset_at)
-            && self.resets == Resets::Unknown
-        {
-            self.resets = Resets::Exact;
+        self.rate = Some(ended);
+        if let Some(after_success) = run.after_success {
+            // Runs without admitted requests in between are one outage, or a limit that has shrunk. A pace that is
+            // refused again and again must not be returned to.
+            let kept = if after_success { 0.0 } else { self.worked / 2.0 };
+            self.worked = ended.max(kept);
         }
     }
 
     fn level_now(&self, rate: f64, now: Timestamp) -> f64 {
-        self.refilled(rate, now).min(rate.max(1.0))
+        self.refilled(rate, now).min(rate.max(1.0) + self.burst)
     }
 
     fn refilled(&self, rate: f64, now: Timestamp) -> f64 {

@@ -53,13 +53,26 @@ impl Throughput {
     /// sent at all. `span` is at most a minute.
     pub(super) fn in_last(&self, span: Duration, now: Timestamp) -> (u32, Duration) {
         let active = now.since(self.active_since);
-        let newest = second(now);
-        let oldest = newest.saturating_sub(span.as_secs().saturating_sub(1));
-        let seconds = oldest.max((self.latest + 1).saturating_sub(SECONDS as u64))..=self.latest;
-        let count = seconds
-            .map(|second| self.counts[slot(second)])
-            .fold(0, u32::saturating_add);
+        let count = self.counts(span, now).fold(0, u32::saturating_add);
         (count, span.min(active).max(Duration::from_secs(1)))
+    }
+
+    /// Returns the counts of the seconds in the last `span`, oldest first.
+    fn counts(&self, span: Duration, now: Timestamp) -> impl Iterator<Item = u32> {
+        let oldest = second(now).saturating_sub(span.as_secs().saturating_sub(1));
+        let oldest = oldest.max((self.latest + 1).saturating_sub(SECONDS as u64));
+        (oldest..=self.latest).map(|second| self.counts[slot(second)])
+    }
+
+    /// Returns the largest number of requests by which those of any seconds in the last minute exceeded `rate` per
+    /// second.
+    pub(super) fn burst(&self, rate: f64, now: Timestamp) -> f64 {
+        let (mut excess, mut most) = (0.0_f64, 0.0_f64);
+        for count in self.counts(MINUTE, now) {
+            excess = (excess + f64::from(count) - rate).max(0.0);
+            most = most.max(excess);
+        }
+        most
     }
 
     /// Returns the mean number of counted requests per second in the last `span`.

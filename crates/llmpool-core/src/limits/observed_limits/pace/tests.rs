@@ -253,15 +253,25 @@ fn pause_lasts_one_interval_within_bounds() {
 }
 
 #[test]
-fn pause_doubles_with_each_refused_probe() {
-    let mut key = Key::new();
-    key.send_refused(UNKNOWN, 0);
-    let mut now = 1_000;
-    for pause in [2_000, 4_000, 8_000, 8_000, 8_000] {
+fn pause_triples_with_each_refused_probe() {
+    let mut key = Key::paced(10.0, 0);
+    key.0.record_refusal(at(0), UNKNOWN, false, at(0));
+    let mut now = 100;
+    for pause in [300, 900, 2_700, 3_000, 3_000] {
         assert_eq!(key.ready(now - 1), now);
         key.send(now).refuse(now, UNKNOWN, now + 10);
         now += 10 + pause;
         assert_eq!(key.ready(now - 5), now);
+    }
+}
+
+#[test]
+fn pause_never_becomes_shorter() {
+    let mut key = Key::paced(0.2, 0);
+    key.0.record_refusal(at(0), UNKNOWN, false, at(0));
+    for millis in [5_000, 10_000, 15_000] {
+        assert_eq!(key.ready(millis - 1), millis);
+        key.send_refused(UNKNOWN, millis);
     }
 }
 
@@ -273,24 +283,20 @@ fn pause_grows_to_five_minutes_after_ten_minutes() {
     while now <= 600_000 {
         key.send_refused(UNKNOWN, now);
         let next = key.ready(now);
-        assert!(next > now && next <= now + 8_000);
+        assert!(next > now && next <= now + 3_000);
         now = next;
     }
-    for pause in [16, 32, 64, 128, 256, 300, 300] {
+    for pause in [9, 27, 81, 243, 300, 300] {
         key.send_refused(UNKNOWN, now);
         assert_eq!(key.ready(now), now + pause * 1_000);
         now += pause * 1_000;
     }
     let mut key = Key::new();
     key.send_refused(exact(600_000), 0);
-    for (millis, pause) in [(600_000, 2_000), (602_000, 4_000)] {
+    for (millis, pause) in [(600_000, 3_000), (603_000, 9_000)] {
         key.send_refused(UNKNOWN, millis);
         assert_eq!(key.ready(millis), millis + pause);
     }
-    key.0.run.as_mut().unwrap().pause = ms(8_000);
-    key.0.run.as_mut().unwrap().began = at(6_000);
-    key.send_refused(UNKNOWN, 606_000);
-    assert_eq!(key.ready(606_000), 614_000);
 }
 
 #[test]
@@ -313,10 +319,10 @@ fn named_time_of_zero_says_nothing() {
         key.send_refused(wait, 0);
         assert_eq!(key.ready(0), 1_000);
         key.send_refused(wait, 1_000);
-        assert_eq!(key.ready(1_000), 3_000);
-        assert!(key.send(3_000).succeed(3_000, 3_050));
-        assert_eq!(key.refuse(2_000, wait, 3_060), None);
-        assert_eq!(key.paused_until(3_060), None);
+        assert_eq!(key.ready(1_000), 4_000);
+        assert!(key.send(4_000).succeed(4_000, 4_050));
+        assert_eq!(key.refuse(2_000, wait, 4_060), None);
+        assert_eq!(key.paused_until(4_060), None);
     }
 }
 
@@ -380,9 +386,9 @@ fn late_refusal_of_the_probe_resumes_the_run() {
     key.send_refused(UNKNOWN, 0);
     key.send(100).send(400);
     assert!(key.0.run.is_none());
-    assert!(key.refuse(100, UNKNOWN, 500).is_some());
+    assert_eq!(key.refuse(100, UNKNOWN, 500), None);
     assert_eq!(key.0.run.unwrap().began, at(0));
-    assert_eq!(key.ready(500), 608);
+    assert_eq!(key.ready(500), 662);
     assert_near(key.rate(), 18.6);
     // Only the probe itself.
     let mut key = Key::paced(20.0, 0);
@@ -412,14 +418,14 @@ fn late_refusal_extends_a_pause_only_by_a_named_time() {
     let pause = key.ready(500);
     assert_eq!(key.refuse(0, UNKNOWN, 600), None);
     assert_eq!(key.refuse(0, reset(60_000), 600), None);
-    key.refuse(0, exact(10), 600);
+    assert_eq!(key.refuse(0, exact(10), 600), None);
     assert_eq!(key.ready(600), pause);
-    key.refuse(0, exact(5_000), 700);
+    assert_eq!(key.refuse(0, exact(5_000), 700), None);
     assert_eq!(key.ready(700), 5_700);
-    // The pause itself was not doubled.
+    // The pause itself has not grown.
+    key.0.run.as_mut().unwrap().pause = ms(500);
     key.send_refused(UNKNOWN, 5_700);
-    let interval = (1e3 / key.rate()).min(8_000.0);
-    assert!((key.ready(5_700) as f64 - 5_700.0 - 2.0 * interval).abs() < 2.0);
+    assert_eq!(key.ready(5_700), 7_200);
 }
 
 #[test]
@@ -649,29 +655,108 @@ fn pace_recovers_within_thirty_seconds() {
 
 #[test]
 fn pace_worked_if_enough_requests_came_between_two_runs() {
-    // (requests since the last run, whether the pace worked)
-    for (sent, works) in [(9, false), (10, true)] {
+    // (successes since the last run, pace that worked before, afterwards)
+    for (successes, before, after) in [
+        (9, 40.0, 20.0),
+        (9, 12.0, 9.3),
+        (9, 4.0, 9.3),
+        (10, 40.0, 9.3),
+        (10, 4.0, 9.3),
+    ] {
         let mut key = Key::paced(10.0, 0);
-        key.send_evenly(50, 0, 5_000);
-        key.0.run_ended_at = at(6_000);
-        key.send_evenly(sent, 7_000, 16_000);
-        key.0.rate = Some(10.0);
-        key.0.worked = 4.0;
+        key.0.since_refusal = successes;
+        key.0.worked = before;
         key.send_refused(UNKNOWN, 16_000);
-        assert_near(key.0.worked, if works { 9.3 } else { 4.0 });
+        key.send_probe(17_000);
+        assert_near(key.0.worked, after);
+        assert_near(key.rate(), 9.3);
     }
-    // Requests of the whole last minute, and no others.
+    // The first pace worked.
+    let mut key = Key::new();
+    key.send_evenly(100, 0, 10_000);
+    key.0.worked = 40.0;
+    key.send_refused(UNKNOWN, 10_000);
+    key.send_probe(11_000);
+    assert_near(key.0.worked, 10.0);
+    // After a long run, that is the rate of the minute before.
+    let mut key = Key::paced(100.0, 0);
+    key.send_evenly(300, 0, 60_000);
+    key.0.rate = Some(100.0);
+    key.0.since_refusal = 10;
+    key.send_refused(exact(5_000), 59_999);
+    key.send_probe(64_999);
+    assert!((key.0.worked - 5.0).abs() < 0.001);
+    // A run that infers nothing changes nothing.
     let mut key = Key::paced(10.0, 0);
-    key.send_evenly(12, 0, 10_000);
-    key.send(40_000).send_refused(UNKNOWN, 50_000);
-    assert!(key.0.worked > 9.0);
+    key.0.worked = 40.0;
+    key.0.record_refusal(at(0), UNKNOWN, false, at(0));
+    key.send_probe(1_000);
+    assert_near(key.0.worked, 40.0);
+}
+
+#[test]
+fn limit_that_shrinks_far_is_not_overrun_for_long() {
+    // From 10 requests per second to one in 20 s, the limit of a token bucket of one.
     let mut key = Key::paced(10.0, 0);
-    key.0.run_ended_at = Timestamp::ZERO;
-    key.send_evenly(10, 0, 1_000);
-    key.send(30_000);
-    key.0.worked = 4.0;
-    key.send_refused(UNKNOWN, 62_000);
-    assert_near(key.0.worked, 4.0);
+    key.0.worked = 10.0;
+    let (mut now, mut full_at, mut refused_late) = (0, 0, 0);
+    while now < 1_800_000 {
+        now = key.ready(now).max(now + 1);
+        key.send(now);
+        if now >= full_at {
+            full_at = now + 20_000;
+            key.succeed(now, now);
+        } else {
+            key.refuse(now, UNKNOWN, now);
+            refused_late += u64::from(now > 1_200_000);
+        }
+    }
+    assert!(key.0.worked < 0.2, "{}", key.0.worked);
+    assert!(refused_late < 120, "{refused_late}");
+}
+
+#[test]
+fn success_reports_a_pace_that_returns() {
+    let mut key = Key::paced(1.0, 0);
+    key.0.worked = 10.0;
+    key.0.run_ended_at = at(0);
+    assert!(!key.succeed(0, 2_900));
+    assert!(key.succeed(0, 15_000));
+    assert!(!key.succeed(0, 15_000));
+}
+
+#[test]
+fn bursts_that_got_through_are_not_delayed_by_a_stray_refusal() {
+    let mut key = Key::new();
+    for burst in 0..5 {
+        let now = burst * 30_000;
+        assert_eq!(key.ready(now), now, "burst {burst}");
+        for sent in 0..10 {
+            assert_eq!(key.ready(now), now, "request {sent} of burst {burst}");
+            key.send(now);
+        }
+        if burst == 2 {
+            key.refuse(now, UNKNOWN, now);
+            key.send_probe(key.ready(now));
+            assert!(key.0.rate().is_some());
+        }
+        key.succeed(now, now + 10);
+    }
+}
+
+#[test]
+fn burst_is_that_of_the_last_minute() {
+    let mut key = Key::new();
+    key.send_evenly(60, 0, 60_000);
+    for _ in 0..20 {
+        key.send(30_500);
+    }
+    key.send_refused(UNKNOWN, 59_999);
+    // 80 requests in a minute, and a second with 21.
+    assert_near(key.0.burst, 21.0 - key.rate());
+    key.send_probe(key.ready(59_999));
+    let rate = key.rate();
+    assert_eq!(key.send_burst(119_000), (rate.max(1.0) + key.0.burst) as usize);
 }
 
 #[test]
@@ -785,6 +870,32 @@ fn refund_returns_a_request() {
 }
 
 #[test]
+fn failure_to_connect_is_removed_once() {
+    let mut key = Key::new();
+    key.send(0).send(10).send(20);
+    let count = |key: &Key| key.0.not_refused.in_last(MINUTE, at(20)).0;
+    key.fail(10, 15);
+    assert_eq!(count(&key), 2);
+    key.0.refund(at(10));
+    assert_eq!(count(&key), 2);
+    key.0.refund(at(10));
+    assert_eq!(count(&key), 1);
+    key.fail(0, 20);
+    key.0.refund(at(20));
+    assert_eq!(count(&key), 0);
+}
+
+#[test]
+fn refund_during_a_run_returns_nothing_to_the_level() {
+    let mut key = Key::paced(10.0, 0);
+    key.send(0).send_refused(UNKNOWN, 10);
+    let level = key.0.level;
+    key.send(200).fail(200, 210);
+    key.0.refund(at(200));
+    assert_eq!(key.0.level, level);
+}
+
+#[test]
 fn refund_of_the_probe_allows_another() {
     let mut key = Key::paced(10.0, 0);
     key.send(0).send_refused(UNKNOWN, 10);
@@ -809,12 +920,12 @@ fn restore_reverts_a_refusal() {
     let mut key = Key::paced(10.0, 0);
     key.send_evenly(50, 0, 5_000);
     key.0.rate = Some(20.0);
-    key.0.worked = 15.0;
+    key.0.burst = 15.0;
     key.0.since_refusal = 40;
     let saved = key.send_refused(UNKNOWN, 5_000).unwrap();
-    assert!(key.0.worked > 18.0);
+    assert!(key.0.burst < 15.0);
     key.0.restore(saved);
-    assert_eq!((key.rate(), key.0.worked, key.0.since_refusal), (20.0, 15.0, 40));
+    assert_eq!((key.rate(), key.0.burst, key.0.since_refusal), (20.0, 15.0, 40));
 }
 
 #[test]
@@ -825,53 +936,13 @@ fn restore_leaves_a_later_run() {
     key.send_refused(UNKNOWN, 2_000);
     key.0.restore(saved);
     assert_eq!(key.ready(2_000), 3_000);
-    // After the run has ended, only the pace is left to restore.
+    // Nor does it revive a run that has ended.
     let mut key = Key::paced(10.0, 0);
     let saved = key.send_refused(UNKNOWN, 0).unwrap();
-    assert!(key.rate() < 10.0);
+    let rate = key.rate();
     key.send_probe(1_000);
     key.0.restore(saved);
-    assert_near(key.rate(), 10.0);
-}
-
-#[test]
-fn restore_reverts_the_refusal_of_a_probe() {
-    for wait in [UNKNOWN, RefusalWait::Provisional(Duration::from_secs(10))] {
-        let mut key = Key::new();
-        let first = key.send_refused(UNKNOWN, 0).unwrap();
-        let second = key.send(1_000).refuse(1_000, wait, 1_010).unwrap();
-        assert!(key.ready(1_010) > 2_000, "{wait:?}");
-        key.0.restore(second);
-        assert_eq!(key.ready(1_010), 1_010, "{wait:?}");
-        // The next probe that is refused doubles the pause of the first refusal once.
-        key.send(1_010).refuse(1_010, UNKNOWN, 1_010);
-        assert_eq!(key.ready(1_010), 3_010, "{wait:?}");
-        key.0.restore(first);
-        assert_eq!(
-            key.ready(1_010),
-            3_010,
-            "{wait:?}: the first refusal is confirmed"
-        );
-    }
-}
-
-// L93
-#[test]
-fn refusals_restored_in_reverse_leave_nothing() {
-    let mut key = Key::paced(10.0, 0);
-    let saved = [0, 1_000, 3_000].map(|at| key.send_refused(UNKNOWN, at).unwrap());
-    saved.into_iter().rev().for_each(|saved| key.0.restore(saved));
-    assert_eq!((key.rate(), key.0.run), (10.0, None));
-}
-
-// L93
-#[test]
-fn provisional_refusal_does_not_lengthen_a_known_pause() {
-    let mut key = Key::new();
-    key.send(0).send_refused(UNKNOWN, 0).unwrap();
-    let provisional = RefusalWait::Provisional(Duration::from_secs(10));
-    assert_eq!(key.refuse(0, provisional, 10), None);
-    assert_eq!(key.ready(10), 1_000);
+    assert_near(key.rate(), rate);
 }
 
 // reproduction 9
@@ -891,7 +962,7 @@ fn restore_leaves_a_run_that_something_else_confirms() {
             }
             _ => {
                 key.send(1_000).refuse(1_000, UNKNOWN, 1_010);
-                3_010
+                4_010
             }
         };
         key.0.restore(saved);
@@ -935,8 +1006,8 @@ fn pause_until_waits_and_teaches_nothing() {
     key.0.pause_until(at(40_000), at(5_000));
     assert_eq!(key.ready(5_000), 40_000);
     key.send_refused(UNKNOWN, 40_000);
-    assert_eq!(key.ready(40_000), 42_000);
-    key.send_probe(42_000);
+    assert_eq!(key.ready(40_000), 43_000);
+    key.send_probe(43_000);
     assert_near(key.rate(), rate);
 }
 
@@ -951,103 +1022,54 @@ fn pause_until_during_a_probe_is_kept() {
 }
 
 #[test]
-fn probe_just_before_the_reset_shows_what_the_reset_means() {
-    // Until then, the last probe comes 200 ms before the reset.
-    let mut key = Key::new();
-    key.send_refused(reset(900), 0);
-    assert_eq!(key.ready(0), 700);
-    assert_eq!(key.0.resets, Resets::Unknown);
-    // Admitted: the time until the whole limit is available.
-    let mut late = Key(key.0.clone());
-    late.send_probe(700);
-    assert_eq!(late.0.resets, Resets::Late);
-    late.send_refused(reset(5_000), 10_000);
-    assert_eq!(late.ready(10_000), 11_000);
-    late.send_probe(11_000);
-    late.send_refused(reset(500), 20_000);
-    assert_eq!(late.ready(20_000), 20_500);
-    // Refused, and admitted at the reset: the time until which requests are refused.
-    key.send_refused(reset(200), 700);
-    assert_eq!(key.ready(700), 900);
-    key.send_probe(900);
-    assert_eq!(key.0.resets, Resets::Exact);
-    key.send_refused(reset(5_000), 10_000);
-    assert_eq!(key.ready(10_000), 15_000);
-    // A late refusal with a reset starts a run now.
-    key.send_probe(15_000);
-    assert!(key.refuse(14_000, reset(3_000), 15_100).is_some());
-    assert_eq!(key.ready(15_100), 18_100);
-}
-
-#[test]
-fn pause_ends_at_the_reset_at_the_latest() {
-    // (meaning, pause, reset, wait)
-    let cases = [
-        (Resets::Unknown, 1_000, 1_001, 1_000),
-        (Resets::Unknown, 1_000, 1_000, 800),
-        (Resets::Unknown, 1_000, 301, 101),
-        (Resets::Unknown, 1_000, 300, 300),
-        (Resets::Unknown, 1_000, 150, 150),
-        (Resets::Unknown, 1_000, 0, 1_000),
-        (Resets::Late, 1_000, 1_001, 1_000),
-        (Resets::Late, 1_000, 900, 900),
-        (Resets::Exact, 1_000, 900, 900),
-    ];
-    for (resets, pause, wait, expected) in cases {
-        assert_eq!(
-            resets.pause(reset(wait), ms(pause)),
-            ms(expected),
-            "{resets:?} {pause} {wait}"
-        );
-    }
-    for wait in [UNKNOWN, exact(100)] {
-        assert_eq!(Resets::Unknown.pause(wait, ms(1_000)), ms(1_000));
-    }
-}
-
-#[test]
-fn meaning_of_the_reset_depends_on_the_times_of_probe_and_refusal() {
-    use Resets::{Exact, Late, Unknown};
-    // (known before, reset, probe, refusal of the probe before it, known afterwards)
-    let cases = [
-        (Unknown, 10_000, 9_899, None, Late),
-        (Unknown, 10_000, 9_900, None, Unknown),
-        (Unknown, 10_000, 10_000, Some(9_700), Exact),
-        (Unknown, 10_000, 10_000, Some(9_699), Unknown),
-        (Unknown, 10_000, 12_000, Some(11_000), Exact),
-        (Late, 10_000, 10_000, Some(9_800), Late),
-        (Exact, 10_000, 9_000, Some(8_000), Late),
-        (Exact, 10_000, 10_000, Some(9_800), Exact),
-    ];
-    for (before, reset_at, probe, refused_at, after) in cases {
+fn reset_of_a_limit_is_no_time_to_wait() {
+    for millis in [1, 20, 900, 60_000, 80_000_000] {
         let mut key = Key::new();
-        key.0.resets = before;
-        key.send_refused(reset(1_000), 0);
-        let run = key.0.run.as_mut().unwrap();
-        run.until = at(probe);
-        run.reset_at = Some(at(reset_at));
-        run.refused_at = refused_at.map(at);
-        key.send_probe(probe);
-        assert_eq!(
-            key.0.resets, after,
-            "{before:?} {reset_at} {probe} {refused_at:?}"
-        );
+        key.send_refused(reset(millis), 0);
+        assert_eq!(key.ready(0), 1_000);
+        key.send_refused(reset(millis), 1_000);
+        assert_eq!(key.ready(1_000), 4_000);
     }
-    // Without a reset in the last refusal, nothing is learned.
-    let mut key = Key::new();
-    key.send(0).send_refused(reset(1_500), 0);
-    assert_eq!(key.0.run.unwrap().reset_at, Some(at(1_500)));
-    key.refuse(0, UNKNOWN, 10);
-    assert_eq!(key.0.run.unwrap().reset_at, None);
-    key.send_probe(1_000);
-    assert_eq!(key.0.resets, Unknown);
-    // A later reset replaces an earlier one.
-    key.send(5_000).send_refused(reset(1_000), 5_000);
-    key.refuse(5_000, reset(9_000), 5_010);
-    assert_eq!(key.0.run.unwrap().reset_at, Some(at(14_010)));
-    key.send_refused(reset(4_000), 6_000);
-    assert_eq!(key.0.run.unwrap().refused_at, Some(at(6_000)));
-    assert_eq!(key.0.run.unwrap().reset_at, Some(at(10_000)));
+}
+
+#[test]
+fn outcome_of_a_probe_that_connects_is_awaited() {
+    let mut key = Key::paced(20.0, 0);
+    key.send_refused(UNKNOWN, 0);
+    key.send(100);
+    assert!(!key.0.await_probe(at(0), at(5_100)));
+    assert_eq!(key.ready(100), 350);
+    assert!(!key.0.await_probe(at(100), at(350)));
+    assert!(key.0.await_probe(at(100), at(5_100)));
+    assert_eq!(key.ready(100), 5_100);
+    assert!(key.0.is_probing(at(5_099)));
+    // The request is sent at last.
+    assert!(key.0.await_probe(at(100), at(2_250)));
+    assert_eq!(key.ready(2_000), 2_250);
+    key.0.release_if_admitted(at(2_249));
+    assert!(key.0.run.is_some());
+    key.0.release_if_admitted(at(2_250));
+    assert!(key.0.run.is_none());
+    assert!(!key.0.await_probe(at(100), at(9_000)));
+}
+
+#[test]
+fn pause_may_end_early_with_a_probe_or_a_reverted_refusal() {
+    let mut key = Key::paced(10.0, 0);
+    assert!(!key.0.may_end_early(at(0)));
+    key.send(0).send_refused(exact(10_000), 0);
+    assert!(!key.0.may_end_early(at(0)));
+    key.send(10_000);
+    assert!(key.0.may_end_early(at(10_000)));
+    assert!(!key.0.may_end_early(at(10_250)));
+    // The answer to the probe does not shorten a time that was named during the probe.
+    key.refuse(0, exact(5_000), 10_100);
+    assert!(!key.0.may_end_early(at(10_100)));
+    let mut key = Key::paced(10.0, 0);
+    key.send(0).send_refused(RefusalWait::Provisional(ms(10_000)), 0);
+    assert!(key.0.may_end_early(at(0)));
+    key.refuse(0, exact(5_000), 10);
+    assert!(!key.0.may_end_early(at(10)));
 }
 
 #[test]
@@ -1155,11 +1177,9 @@ proptest! {
                         Event::Succeed(_) => drop(pace.record_success(sent, now)),
                         Event::Fail(_) => pace.record_failure(sent, now),
                         Event::Refuse(_, wait, infers) => {
-                            let began = |pace: &Pace| pace.run.is_some_and(|run| run.began == now);
-                            let had_begun = began(&pace);
-                            let before = pace.record_refusal(sent, wait, infers, now);
-                            saved = before.map(|before| (before, floor)).or(saved);
-                            if began(&pace) && !had_begun {
+                            let started = pace.record_refusal(sent, wait, infers, now);
+                            if let Some(started) = started {
+                                saved = Some((started, floor));
                                 // The last minute begins with a whole second.
                                 let recent = counted.iter().filter(|time| now.since(**time) < ms(59_000));
                                 floor = recent.count() as f64 / 60.0;

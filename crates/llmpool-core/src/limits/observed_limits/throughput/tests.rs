@@ -148,3 +148,20 @@ fn throughput_accepts_a_clock_that_goes_backwards() {
     throughput.add(Timestamp::MAX);
     assert_eq!(throughput.in_last(MINUTE, Timestamp::MAX).0, 1);
 }
+
+#[test]
+fn throughput_measures_the_excess_over_a_rate() {
+    // (times, rate, excess)
+    let cases: [(&[u64], f64, f64); 6] = [
+        (&[0], 1.0, 0.0),
+        (&[0, 0, 0, 0], 1.0, 3.0),
+        (&[0, 0, 0, 1_000, 1_000, 1_000], 1.0, 4.0),
+        (&[0, 0, 0, 9_000, 9_000], 1.0, 2.0),
+        (&[0, 0, 9_000, 9_000, 9_000], 0.5, 2.5),
+        (&[0, 0, 0, 0, 62_000], 1.0, 0.0),
+    ];
+    for (sent, rate, excess) in cases {
+        let latest = at(*sent.last().unwrap());
+        assert_eq!(counted(sent).burst(rate, latest), excess, "{sent:?} {rate}");
+    }
+}
