@@ -329,6 +329,7 @@ fn default_cooldown_doubles_to_an_hour_until_a_success() {
     assert_eq!(limiter.key_availability(keys[0], now), KeyAvailability::Healthy);
 }
 
+// reproduction 9
 #[test]
 fn restored_refusal_keeps_what_changed_since() {
     let (mut limiter, keys, target) = limiter(1, None, None);

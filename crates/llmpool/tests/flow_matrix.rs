@@ -72,7 +72,8 @@ async fn assert_is_learned(enforced: Enforced, disclosure: Disclosure, counts_re
     .await;
 }
 
-// L28, reproduction 1
+// L28
+// reproduction 1
 #[tokio::test(start_paused = true)]
 async fn undisclosed_limits_are_learned_in_short_windows() {
     for counts_refused in [false, true] {
@@ -82,7 +83,8 @@ async fn undisclosed_limits_are_learned_in_short_windows() {
     }
 }
 
-// L28, reproduction 1
+// L28
+// reproduction 1
 #[tokio::test(start_paused = true)]
 async fn undisclosed_limits_are_learned_in_long_windows() {
     for counts_refused in [false, true] {

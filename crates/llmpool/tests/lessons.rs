@@ -1,10 +1,11 @@
 //! Checks `docs/lessons.md`: each lesson has one row, and a test marked with its ID or a file that shows why it cannot happen.
 //!
 //! A test is marked by a comment above its attribute `#[test]` or `#[tokio::test]` that lists IDs and nothing else: `// L16, U09`.
+//! The faults of the flow control have numbers, and comments like `// reproduction 3, reproduction 10`.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const NO_TEST: &str = "Cannot happen: ";
 
@@ -71,19 +72,19 @@ fn only_ids_above_a_test_are_marks() {
     assert_eq!(marked_ids("// See L01.\nfn helper() {}"), Ok(vec![]));
 }
 
-/// Collects the IDs of all marked tests below a folder.
-fn collect_marked(folder: &Path, marked: &mut BTreeSet<String>) {
+/// Returns the text of each source file below a folder.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut sources = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            collect_marked(&path, marked);
+            sources.append(&mut self::sources(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let source = std::fs::read_to_string(&path).unwrap();
-            let ids =
-                marked_ids(&source).unwrap_or_else(|ids| panic!("{}: {ids:?} mark no test", path.display()));
-            marked.extend(ids.into_iter().map(str::to_owned));
+            sources.push((path, source));
         }
     }
+    sources
 }
 
 /// Returns the ID and the text of each row of all tables.
@@ -122,7 +123,11 @@ fn due_ids() -> impl Iterator<Item = String> {
 #[test]
 fn every_lesson_has_a_row_and_a_marked_test() {
     let mut marked = BTreeSet::new();
-    collect_marked(&root().join("crates"), &mut marked);
+    for (path, source) in sources(&root().join("crates")) {
+        let ids =
+            marked_ids(&source).unwrap_or_else(|ids| panic!("{}: {ids:?} mark no test", path.display()));
+        marked.extend(ids.into_iter().map(str::to_owned));
+    }
     let text = std::fs::read_to_string(root().join("docs/lessons.md")).unwrap();
     let rows = rows(&text);
     for id in due_ids() {
@@ -147,4 +152,19 @@ fn every_lesson_has_a_row_and_a_marked_test() {
             None => assert!(marked.contains(id), "no test is marked with {id}"),
         }
     }
+}
+
+#[test]
+fn every_fault_of_the_flow_control_has_a_row_and_a_marked_test() {
+    let sources = sources(&root().join("crates"));
+    let comments = sources.iter().flat_map(|(_, source)| source.lines());
+    let comments = comments.filter_map(|line| line.trim().strip_prefix("// "));
+    let numbers = comments.flat_map(|comment| comment.split(", "));
+    let numbers = numbers.filter_map(|word| word.strip_prefix("reproduction ")?.parse().ok());
+    let marked: BTreeSet<u32> = numbers.collect();
+    let text = std::fs::read_to_string(root().join("docs/lessons.md")).unwrap();
+    let rows = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(" |").next()?.parse().ok());
+    assert_eq!(rows.collect::<BTreeSet<u32>>(), marked);
 }

@@ -286,7 +286,9 @@ impl KeySet {
             })
         };
         let group = match constraint {
-            KeyConstraint::Any | KeyConstraint::Healthy => self.ready.first_that(|group| first_of(group).is_some())?,
+            KeyConstraint::Any | KeyConstraint::Healthy => {
+                self.ready.first_that(|group| first_of(group).is_some())?
+            }
             KeyConstraint::Group(id) => self.index_of(id).filter(|group| self.ready.is_usable(*group))?,
             KeyConstraint::Key(id) => {
                 let place = self.place_of(id, table)?;
@@ -362,7 +364,9 @@ impl KeySet {
     /// Returns the key, among those that satisfy the constraint, that becomes usable first.
     pub(super) fn next_key(&mut self, constraint: KeyConstraint, table: &KeyTable) -> Option<KeyPlace> {
         let group = match constraint {
-            KeyConstraint::Any | KeyConstraint::Healthy => self.ready.next_recheck().map_or(0, |(_, group)| group),
+            KeyConstraint::Any | KeyConstraint::Healthy => {
+                self.ready.next_recheck().map_or(0, |(_, group)| group)
+            }
             KeyConstraint::Group(id) => self.index_of(id)?,
             KeyConstraint::Key(id) => return self.place_of(id, table),
         };

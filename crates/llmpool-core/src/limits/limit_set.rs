@@ -132,7 +132,10 @@ impl LimitSet {
     /// `tokens` is the number of charged tokens.
     pub(super) fn close(&mut self, charge: ChargeId, tokens: u32) {
         if let Some(counters) = &mut self.counters
-            && counters.tokens.as_ref().is_some_and(|window| window.contains(charge))
+            && counters
+                .tokens
+                .as_ref()
+                .is_some_and(|window| window.contains(charge))
         {
             counters.unsettled = counters.unsettled.saturating_sub(tokens.into());
         }
@@ -291,7 +294,10 @@ impl Counters {
         if let Some(minute) = &mut self.per_minute {
             minute.refund(charge, demand.requests);
         }
-        for (window, amount) in [(&mut self.tokens, demand.tokens), (&mut self.day, demand.requests)] {
+        for (window, amount) in [
+            (&mut self.tokens, demand.tokens),
+            (&mut self.day, demand.requests),
+        ] {
             if let Some(window) = window {
                 window.correct(charge, amount, 0);
             }

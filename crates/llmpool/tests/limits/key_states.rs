@@ -497,7 +497,8 @@ async fn forbidden_model_does_not_delay_other_models_of_its_keys() {
     assert_eq!(refused.await.unwrap().0, 0);
 }
 
-// L93, reproduction 2
+// L93
+// reproduction 2
 #[tokio::test(start_paused = true)]
 async fn bad_request_delays_no_other_call() {
     for groups in [[None, None], [Some("team"); 2]] {
@@ -527,7 +528,79 @@ async fn bad_request_delays_no_other_call() {
     }
 }
 
-// L93, reproduction 2
+/// A hundred bad requests per minute, each refused whatever the key, beside good ones.
+// L93
+// reproduction 2
+#[tokio::test(start_paused = true)]
+async fn repeated_bad_requests_slow_down_no_other_call() {
+    let is_bad = |number: u32| number.is_multiple_of(10) && number < 300;
+    let script = ScriptedProvider::new(move |_, received| {
+        let number = received.body["messages"][0]["content"].as_str().unwrap();
+        if is_bad(number.parse().unwrap()) {
+            let body = r#"{"error":{"message":"we do not like it"}}"#;
+            Action::SendAfter(Duration::from_millis(20), answer(429, "", body))
+        } else {
+            Action::SendAfter(Duration::from_millis(20), completion("ok"))
+        }
+    });
+    let target = target(
+        &script,
+        &pool(&["a", "b"], Limits::default()),
+        TargetSettings::default(),
+    );
+    let (answered, errors) = run_at_rate(&target, 10.0, 60, timeout_of(5.0)).await;
+    assert_eq!((answered, errors.len()), (570, 30));
+    for key in target.key_status() {
+        assert_eq!((key.state, key.observed_per_minute), (KeyState::Healthy, None));
+    }
+}
+
+/// An unclear refusal pauses a key. While another key is asked, a certain refusal of the first one arrives.
+// reproduction 9
+#[tokio::test(start_paused = true)]
+async fn certain_refusal_outlasts_the_end_of_an_unclear_one() {
+    for (status, code, wait, state) in [
+        (429, "rate_limit_exceeded", 60, KeyState::Throttled),
+        (402, "payment_required", 86_400, KeyState::NoQuota),
+    ] {
+        let script = ScriptedProvider::new(move |_, received| {
+            let text = received.body["messages"][0]["content"].as_str().unwrap();
+            let seconds = |seconds| Duration::from_secs(seconds);
+            match (&*received.key, text) {
+                ("a", "unclear") => Action::SendAfter(seconds(1), error(404, "", "odd")),
+                ("b", "unclear") => Action::SendAfter(seconds(5), error(404, "", "odd")),
+                ("a", "certain") => {
+                    let wait = format!("retry-after: {wait}\r\n");
+                    Action::SendAfter(seconds(2), error(status, &wait, code))
+                }
+                _ => Action::SendAfter(seconds(1), completion("ok")),
+            }
+        });
+        let target = target(&script, &pool(&["a", "b"], Limits::default()), no_retries());
+        // The second call takes key b, so that the third one shares key a with the first.
+        let calls = ["unclear", "other", "certain"].map(|text| {
+            let target = target.clone();
+            tokio::spawn(async move {
+                target
+                    .chat_with(&ChatRequest::user(text), &timeout_of(30.0))
+                    .await
+            })
+        });
+        let [unclear, other, certain] = calls;
+        assert_eq!(unclear.await.unwrap().unwrap_err().status(), Some(404));
+        other.await.unwrap().unwrap();
+        certain.await.unwrap().unwrap();
+        let received = script.received.lock().unwrap();
+        let keys: Vec<_> = received.iter().map(|received| &*received.key).collect();
+        assert_eq!(keys, ["a", "b", "a", "b", "b"], "{status}");
+        let key = &target.key_status()[0];
+        let retry_in = key.retry_in.unwrap_or_default().as_secs_f64().round();
+        assert_eq!((key.state, retry_in), (state, f64::from(wait) - 4.0), "{status}");
+    }
+}
+
+// L93
+// reproduction 2
 #[tokio::test(start_paused = true)]
 async fn bad_request_teaches_no_pace_while_the_other_key_is_paused() {
     let limited = AtomicBool::new(false);

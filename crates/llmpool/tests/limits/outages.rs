@@ -322,7 +322,112 @@ async fn breaker_opens_for_plain_calls_that_hang() {
     );
 }
 
-// L16, reproduction 6
+/// A provider without a limit that refuses all requests for a time. Ten calls per second.
+// reproduction 1
+#[tokio::test(start_paused = true)]
+async fn seconds_of_429_cost_no_throughput_afterwards() {
+    for (keys, outage) in [(["a", "b", "c", "d"].as_slice(), 30), (&["a"], 15)] {
+        let started = Instant::now();
+        let (from, to) = (Duration::from_secs(60), Duration::from_secs(60 + outage));
+        let script = ScriptedProvider::new(move |_, received| {
+            if (from..to).contains(&(received.at - started)) {
+                Action::Send(error(429, "", "rate_limit_exceeded"))
+            } else {
+                Action::Send(completion("ok"))
+            }
+        });
+        let target = target(&script, &pool(keys, Limits::default()), TargetSettings::default());
+        let end = to + Duration::from_secs(600);
+        run_at_rate(&target, 10.0, end.as_secs(), CallOptions::default()).await;
+        let received = script.received.lock().unwrap();
+        let times = received.iter().map(|received| received.at - started);
+        let served = times.filter(|at| (to..end).contains(at)).count();
+        assert!(
+            served >= 5820,
+            "{keys:?}: {served} of 6000 after {outage} s of 429"
+        );
+        let paces = target.key_status();
+        let paces = paces.iter().filter_map(|key| key.observed_per_minute);
+        let slowest = paces.fold(f64::INFINITY, f64::min);
+        assert!(
+            slowest >= 600.0 / keys.len() as f64,
+            "{slowest} per minute at the end"
+        );
+    }
+}
+
+/// One of a hundred requests is refused, whatever the rate. Ten calls per second.
+// reproduction 1
+#[tokio::test(start_paused = true)]
+async fn stray_refusals_do_not_slow_a_key_down() {
+    for wait in ["", "retry-after-ms: 500\r\n"] {
+        let script = ScriptedProvider::new(move |number, _| match number % 100 {
+            99 => Action::Send(error(429, wait, "rate_limit_exceeded")),
+            _ => Action::Send(completion("ok")),
+        });
+        let target = target(
+            &script,
+            &pool(&["a"], Limits::default()),
+            TargetSettings::default(),
+        );
+        let (answered, _) = run_at_rate(&target, 10.0, 600, CallOptions::default()).await;
+        assert!(answered >= 5760, "{wait:?}: {answered} of 6000");
+    }
+}
+
+/// One refusal with a pause of a second, then answers that take 45 s. Returns the number of answers to twenty
+/// calls that wait up to 30 s each.
+async fn answered_after_one_refusal(status: u16, keys: &[&str], streamed: bool) -> usize {
+    let script = ScriptedProvider::new(move |number, _| {
+        let slow = Duration::from_secs(45);
+        match (number, streamed) {
+            (0, _) => Action::Send(error(status, "retry-after: 1\r\n", "rate_limit_exceeded")),
+            (_, false) => Action::SendAfter(slow, completion("ok")),
+            (_, true) => {
+                let hello = support::events(&[&support::chunk_json(r#"{"content":"Hello"}"#, "null")]);
+                let end = support::events(&[&support::chunk_json("{}", r#""stop""#), "[DONE]"]);
+                Action::SendInTwo(
+                    [support::STREAM_HEAD.as_bytes(), &hello].concat(),
+                    slow,
+                    [&end[..], b"0\r\n\r\n"].concat(),
+                )
+            }
+        }
+    });
+    let target = target(&script, &pool(keys, Limits::default()), TargetSettings::default());
+    let mut calls = tokio::task::JoinSet::new();
+    for number in 0..21 {
+        let target = target.clone();
+        calls.spawn(async move {
+            tokio::time::sleep(Duration::from_millis(number)).await;
+            if streamed {
+                target
+                    .chat_stream(&ChatRequest::user("0"))
+                    .await?
+                    .into_response()
+                    .await
+            } else {
+                target.chat(&ChatRequest::user("0")).await
+            }
+        });
+    }
+    let ended = calls.join_all().await;
+    ended.iter().filter(|call| call.is_ok()).count()
+}
+
+// reproduction 6
+#[tokio::test(start_paused = true)]
+async fn slow_answer_after_one_refusal_delays_no_other_call() {
+    for keys in [["a"].as_slice(), &["a", "b", "c", "d"]] {
+        for (status, streamed) in [(429, false), (429, true), (503, true)] {
+            let answered = answered_after_one_refusal(status, keys, streamed).await;
+            assert_eq!(answered, 21, "{keys:?}, {status}, streamed {streamed}");
+        }
+    }
+}
+
+// L16
+// reproduction 6
 #[tokio::test(start_paused = true)]
 async fn hanging_probe_keeps_other_calls_waiting_for_five_seconds() {
     for (status, headers, pause) in [(503, "retry-after: 1\r\n", 1), (401, "", 60)] {

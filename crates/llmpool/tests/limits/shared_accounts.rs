@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
 use llmpool::{
-    ApiKeyPool, CallOptions, KeyEntry, KeyLimits, KeyState, Limits, LlmInterface, OpenAiCompatible,
-    TargetSettings,
+    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyEntry, KeyLimits, KeyState, Limits, LlmInterface,
+    ModelEntry, OpenAiCompatible, Providers, RateLimit, TargetSettings,
 };
 use llmpool_simulator::WindowKind;
 use tokio::time::Instant;
@@ -216,6 +216,81 @@ async fn organization_header_loses_no_tokens_in_flight() {
         }
         assert_eq!(started.elapsed(), Duration::from_secs(3), "{group:?}");
     }
+}
+
+/// Two declared accounts: one without limits, one whose burst is used up when a header first names the
+/// organization of both.
+// reproduction 10, reproduction 11
+#[tokio::test(start_paused = true)]
+async fn organization_header_refills_no_limit_of_an_account() {
+    let script = ScriptedProvider::new(|number, _| {
+        let headers = if number < 10 { "" } else { ONE_ORGANIZATION };
+        Action::SendAfter(Duration::from_secs(1), answer(200, headers, COMPLETION))
+    });
+    let limited = Limits {
+        rpd: Some(7),
+        rate_limit: Some(RateLimit::new(6, 0.001).unwrap()),
+        ..Limits::default()
+    };
+    let open = Limits::default();
+    let entries = [
+        ("a", open, "x"),
+        ("b", open, "x"),
+        ("c", limited, "y"),
+        ("d", limited, "y"),
+    ];
+    let entries = entries.map(|(key, limits, group)| entry(key, limits, Some(group)));
+    let target = target(&script, entries);
+    let mut answered = 0;
+    for _ in 0..3 {
+        answered += run_at_rate(&target, 20.0, 1, timeout_of(10.0)).await.0;
+    }
+    let received = script.received.lock().unwrap();
+    let of_limited = received
+        .iter()
+        .filter(|received| ["c", "d"].contains(&&*received.key));
+    assert_eq!(of_limited.count(), 6);
+    assert_eq!(answered, 60);
+}
+
+/// Loads a configuration that puts keys into one account which the previous one kept apart. One of them is
+/// out of quota.
+#[tokio::test(start_paused = true)]
+async fn reload_that_joins_keys_keeps_cooldowns_and_calls_in_flight() {
+    let path = std::env::temp_dir().join(format!("llmpool-joined-{}.json", std::process::id()));
+    let script = ScriptedProvider::new(|_, received| match &*received.key {
+        "a" => Action::Send(error(429, "retry-after: 3600\r\n", "insufficient_quota")),
+        _ => Action::SendAfter(Duration::from_secs(5), completion("ok")),
+    });
+    let load = |group| {
+        let entries = ["a", "b"].map(|key| entry(key, Limits::default(), group));
+        let model = ModelEntry::new("m", "http://scripted/v1", entries);
+        let providers = Providers::builder().connector(script.clone());
+        providers.model("p", model).build().unwrap()
+    };
+    let first = load(None);
+    let model = first.model("p/m").unwrap();
+    let call = async move { model.chat_with(&ChatRequest::user("hi"), &timeout_of(20.0)).await };
+    let in_flight = tokio::spawn(call);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    first.save_key_states(&path).unwrap();
+    drop(first);
+    let second = load(Some("one"));
+    assert_eq!(second.load_key_states(&path).unwrap(), 1);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(in_flight.await.unwrap().unwrap().text(), "ok");
+    let sent = script.requests();
+    let model = second.model("p/m").unwrap();
+    let error = model
+        .chat_with(&ChatRequest::user("hi"), &timeout_of(20.0))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::NoQuota));
+    assert_eq!(
+        script.requests(),
+        sent,
+        "the account has no quota, whatever key is used"
+    );
 }
 
 /// 2 to 4 processes use the same 2 to 8 keys, which belong to several accounts of one organization. All keys

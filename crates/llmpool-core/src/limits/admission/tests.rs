@@ -310,6 +310,7 @@ fn settle_wakes_the_waiter_for_tokens() {
     }
 }
 
+// reproduction 14
 #[test]
 fn success_of_a_probe_wakes_the_waiter() {
     let mut fixture = unlimited();

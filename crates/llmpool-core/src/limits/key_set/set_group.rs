@@ -154,7 +154,8 @@ impl SetGroup {
     /// Returns whether the state for this model alone keeps a key from being used.
     pub(super) fn bars(&self, key: &SetKey, now: Timestamp) -> bool {
         let observed = self.own_observed.as_ref();
-        observed.is_some_and(|observed| observed.obstacle(now).is_some()) || key.denial_obstacle(now).is_some()
+        observed.is_some_and(|observed| observed.obstacle(now).is_some())
+            || key.denial_obstacle(now).is_some()
     }
 
     /// Records that an attempt succeeded that started in `epoch` of the key's denial. Returns whether the success

@@ -88,7 +88,9 @@ impl Limiter {
             .max(health.cooldown_until().unwrap_or(now));
         let Some(set) = key_set else { return by_target };
         let by_rate = match constraint {
-            KeyConstraint::Any | KeyConstraint::Healthy => now + set.least_time(ahead + u64::from(demand.requests)),
+            KeyConstraint::Any | KeyConstraint::Healthy => {
+                now + set.least_time(ahead + u64::from(demand.requests))
+            }
             KeyConstraint::Key(_) | KeyConstraint::Group(_) => now,
         };
         let by_key = match set.readiness(demand, constraint, &self.key_table, now) {

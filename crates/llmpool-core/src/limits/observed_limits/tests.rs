@@ -77,7 +77,12 @@ fn pace_is_reported_per_minute_and_delays_requests() {
     assert_eq!(observed.per_minute(), Some(600.0));
     assert_eq!(observed.paused_until(at(10_000)), Some(at(10_100)));
     observed.charge(at(10_100));
-    assert!(observed.is_probing(at(10_100)) && observed.obstacle(at(10_100)).is_some_and(|obstacle| obstacle.may_end_early));
+    assert!(
+        observed.is_probing(at(10_100))
+            && observed
+                .obstacle(at(10_100))
+                .is_some_and(|obstacle| obstacle.may_end_early)
+    );
     assert!(observed.await_probe(at(10_100), at(15_000)));
     assert_eq!(observed.paused_until(at(10_100)), Some(at(15_000)));
     observed.refund(at(10_100));
