@@ -147,6 +147,7 @@ impl ApiKeyPool {
             demand: Demand::ONE,
             constraint: KeyConstraint::Any,
             deadline: Timestamp::MAX,
+            wait_for_keys: false,
         };
         let mut permit = self.provider.admission.try_acquire(self.bare, &request)?;
         // The library does not see the requests that are sent with a leased key, so the lease counts as used.

@@ -75,7 +75,8 @@ impl<W: Clone> Admission<W> {
     }
 
     /// Asks the limiter for a grant for the head of the queue with this target and constraint. Returns
-    /// whether the limiter granted the request, or `None` if the queue is empty.
+    /// whether the request left the queue: granted, or rejected because its deadline is too early. `None` if
+    /// the queue is empty.
     fn serve_head(
         &mut self,
         target: TargetId,
@@ -84,15 +85,13 @@ impl<W: Clone> Admission<W> {
         wakes: &mut Vec<W>,
     ) -> Option<bool> {
         let QueueHead {
-            position,
-            request,
-            waiter,
+            position, request, ..
         } = self.queues[target.index()].head(constraint)?;
-        let (request, known) = (*request, waiter.wait);
+        let request = *request;
         match self.acquire_now(target, &request, now) {
             Ok(grant) => {
                 wakes.extend(self.remove(target, &request));
-                self.granted.insert((target, request.ticket), grant);
+                self.keep_grant(target, request.ticket, grant, now);
                 self.block_head(target, constraint);
                 Some(true)
             }
@@ -100,12 +99,13 @@ impl<W: Clone> Admission<W> {
                 if wait.why.is_of_target() {
                     self.unblock(target, position, constraint);
                 }
-                if known != Some(wait)
-                    && let Some(waiter) = self.queues[target.index()].waiter_mut(&request)
-                {
-                    waiter.wait = Some(wait);
-                    wakes.push(waiter.waker.clone());
+                if !wait.slot && wait.until > request.deadline {
+                    let rejection = self.too_late(target, &request, Some(wait.until), now);
+                    self.reject(target, &request, rejection, wakes);
+                    self.block_head(target, constraint);
+                    return Some(true);
                 }
+                self.set_wait(target, &request, Some(wait), now);
                 Some(false)
             }
             // `acquire` has already rejected unsatisfiable requests. If a limit shrinks afterwards, the
@@ -183,7 +183,8 @@ impl<W: Clone> Admission<W> {
 
     /// Adds a request to its queue. If the request becomes the head of the queue, the previous head loses its
     /// retry time and is served once it is the head again.
-    pub(super) fn insert(&mut self, target: TargetId, request: AcquireRequest, waker: W) {
+    pub(super) fn insert(&mut self, target: TargetId, request: AcquireRequest, waker: W, now: Timestamp) {
+        self.schedule_deadline(target, &request);
         let queue = &mut self.queues[target.index()];
         let previous = queue
             .head(request.constraint)
@@ -197,9 +198,7 @@ impl<W: Clone> Admission<W> {
         if queue.head_position(request.constraint) == Some(position) {
             return;
         }
-        if let Some(waiter) = queue.waiter_mut(&second) {
-            waiter.wait = None;
-        }
+        self.set_wait(target, &second, None, now);
         self.unblock(target, position, request.constraint);
     }
 
@@ -221,7 +220,7 @@ impl<W: Clone> Admission<W> {
 
     /// Removes a request from its queue, without serving the next request. Returns the request's waker, or
     /// `None` if the request was not queued.
-    fn remove(&mut self, target: TargetId, request: &AcquireRequest) -> Option<W> {
+    pub(super) fn remove(&mut self, target: TargetId, request: &AcquireRequest) -> Option<W> {
         let queue = &mut self.queues[target.index()];
         let head = queue.head_position(request.constraint);
         let waiter = queue.remove(request, &mut self.fair);
@@ -229,7 +228,9 @@ impl<W: Clone> Admission<W> {
         if let Some(position) = head.filter(|head| head.ticket == request.ticket) {
             self.unblock(target, position, request.constraint);
         }
-        waiter.map(|waiter| waiter.waker)
+        let Waiter { waker, wait } = waiter?;
+        self.unschedule(target, request, wait);
+        Some(waker)
     }
 
     pub(super) fn is_head(&self, target: TargetId, request: &AcquireRequest) -> bool {

@@ -70,6 +70,35 @@ impl Limiter {
         }
     }
 
+    /// Returns the state of the key that recovers first, or `None` if at least one of the keys that a request
+    /// may use is usable. A throttled key counts as usable, and so does a key that is being tested or may be
+    /// tested now.
+    pub fn unusable(
+        &self,
+        target: TargetId,
+        constraint: KeyConstraint,
+        now: Timestamp,
+    ) -> Option<KeyAvailability> {
+        let recovers_at = |availability: &KeyAvailability| availability.until().unwrap_or(Timestamp::MAX);
+        let mut first: Option<KeyAvailability> = None;
+        let keys = self.keys_of(target).iter();
+        for &key in keys.filter(|key| self.allows(constraint, **key)) {
+            let availability = self.key_availability_at(target, key, now);
+            let is_usable = match availability {
+                KeyAvailability::Healthy | KeyAvailability::Throttled(_) | KeyAvailability::Probing => true,
+                KeyAvailability::NoQuota(until)
+                | KeyAvailability::Invalid(until)
+                | KeyAvailability::Forbidden(until) => until <= now,
+                KeyAvailability::Disabled => false,
+            };
+            if is_usable {
+                return None;
+            }
+            first = first.into_iter().chain([availability]).min_by_key(recovers_at);
+        }
+        first
+    }
+
     /// Returns whether `constraint` lets a request use the key.
     pub fn allows(&self, constraint: KeyConstraint, key: KeyId) -> bool {
         self.key_table.allows(constraint, key)
