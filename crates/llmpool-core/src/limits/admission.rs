@@ -31,7 +31,7 @@ use self::events::{Events, Uncollected};
 pub use self::outcome::{AdmissionOutcome, Rejection};
 use super::cooldown::{CooldownReason, RefusalWait};
 use super::demand::Demand;
-use super::denial::{Denial, Wait, WaitReason};
+use super::denial::{Denial, WaitReason};
 use super::fairness::{Caller, FairClocks};
 use super::grant::Grant;
 use super::key::{KeyId, KeyLimits};
@@ -74,9 +74,13 @@ type BlockedHead = (QueuePosition, TargetId, KeyConstraint);
 #[derive(Debug)]
 struct Waiter<W> {
     waker: W,
-    /// The limiter's most recent denial of this request. `None` if the request is not the head of its queue
-    /// or has not been denied yet. Set by [`Admission::set_wait`].
-    wait: Option<Wait>,
+    /// The end of the wait in the limiter's most recent denial of this request, and whether the request might
+    /// be granted before. `None` if the request is not the head of its queue or has not been denied yet. Set
+    /// by [`Admission::set_wait`].
+    wait: Option<(Timestamp, bool)>,
+    /// Whether the owner of the request did not poll it in time when it was woken before. Such a request gets
+    /// no grant while its owner is away: it is only woken.
+    is_slow: bool,
 }
 
 impl<W> Default for Admission<W> {
@@ -256,7 +260,7 @@ impl<W: Clone> Admission<W> {
     pub fn cancel(&mut self, target: TargetId, request: &AcquireRequest, now: Timestamp, wakes: &mut Vec<W>) {
         match self.collect(target, request.ticket) {
             Some(Uncollected::Granted(mut grant, _)) => self.release(&mut grant, false, now, wakes),
-            Some(Uncollected::Returned | Uncollected::Rejected(_)) => {}
+            Some(Uncollected::Woken(_) | Uncollected::Rejected(_)) => {}
             None => self.leave(target, request, now, wakes),
         }
     }

@@ -4,6 +4,9 @@
 //! Invariant: every request that waits for a time has an event at that time: its deadline, and, if the limiter
 //! has told it when to retry, that time.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -61,9 +64,9 @@ impl Events {
 pub(super) enum Uncollected {
     /// The request was granted, and keeps its grant until the contained time.
     Granted(Grant, Timestamp),
-    /// The grant was returned, because the request was not polled. It waits in no queue until it is polled, so
-    /// that other requests never wait for it twice without a sign of its owner.
-    Returned,
+    /// The owner was woken at the contained time. The request has no grant, and waits in no queue until it is
+    /// polled, so that no other request waits for it.
+    Woken(Timestamp),
     /// The request was rejected.
     Rejected(Rejection),
 }
@@ -94,9 +97,10 @@ impl<W: Clone> Admission<W> {
         match event {
             Event::Retry(target, _) => self.serve_target(target, now, wakes),
             Event::Return(target, ticket) => {
-                let outcome = self.uncollected.get_mut(&(target, ticket));
-                let returned = outcome.map(|outcome| std::mem::replace(outcome, Uncollected::Returned));
+                let returned = self.uncollected.remove(&(target, ticket));
                 if let Some(Uncollected::Granted(mut grant, _)) = returned {
+                    let woken = Uncollected::Woken(grant.sent_at);
+                    self.uncollected.insert((target, ticket), woken);
                     self.release(&mut grant, false, now, wakes);
                 }
             }
@@ -105,8 +109,8 @@ impl<W: Clone> Admission<W> {
                 let Some((&request, waiter)) = queue.find(constraint, caller, ticket) else {
                     return;
                 };
-                let wait = waiter.wait.filter(|wait| !wait.slot && wait.until > now);
-                let ready_at = wait.map(|wait| wait.until);
+                let wait = waiter.wait.filter(|(until, slot)| !slot && *until > now);
+                let ready_at = wait.map(|(until, _)| until);
                 let was_head = self.is_head(target, &request);
                 let rejection = self.too_late(target, &request, ready_at, now);
                 self.reject(target, &request, rejection, wakes);
@@ -123,23 +127,20 @@ impl<W: Clone> Admission<W> {
         &mut self,
         target: TargetId,
         request: &AcquireRequest,
-        wait: Option<Wait>,
+        wait: Option<&Wait>,
         now: Timestamp,
     ) {
         let Some(waiter) = self.queues[target.index()].waiter_mut(request) else {
             return;
         };
         // A retry at once could be denied for ever at the same time.
-        let wait = wait.map(|wait| Wait {
-            until: wait.until.max(now + Duration::from_nanos(1)),
-            ..wait
-        });
+        let wait = wait.map(|wait| (wait.until.max(now + Duration::from_nanos(1)), wait.slot));
         let event = Event::Retry(target, request.constraint);
-        if let Some(previous) = std::mem::replace(&mut waiter.wait, wait) {
-            self.events.remove(previous.until, event);
+        if let Some((previous, _)) = std::mem::replace(&mut waiter.wait, wait) {
+            self.events.remove(previous, event);
         }
-        if let Some(wait) = wait {
-            self.events.insert(wait.until, event);
+        if let Some((until, _)) = wait {
+            self.events.insert(until, event);
         }
     }
 
@@ -147,21 +148,41 @@ impl<W: Clone> Admission<W> {
         self.events.insert(request.deadline, deadline(target, request));
     }
 
-    /// Removes the events of a request that has left its queue with this wait.
-    pub(super) fn unschedule(&mut self, target: TargetId, request: &AcquireRequest, wait: Option<Wait>) {
+    /// Removes the events of a request that has left its queue. `retry_at`: the end of its wait.
+    pub(super) fn unschedule(
+        &mut self,
+        target: TargetId,
+        request: &AcquireRequest,
+        retry_at: Option<Timestamp>,
+    ) {
         self.events.remove(request.deadline, deadline(target, request));
-        if let Some(wait) = wait {
-            self.events
-                .remove(wait.until, Event::Retry(target, request.constraint));
+        if let Some(at) = retry_at {
+            self.events.remove(at, Event::Retry(target, request.constraint));
         }
     }
 
-    /// Keeps the grant of a request that has left its queue until the request is polled.
-    pub(super) fn keep_grant(&mut self, target: TargetId, ticket: Ticket, grant: Grant, now: Timestamp) {
-        let until = now + COLLECT_WITHIN;
-        self.events.insert(until, Event::Return(target, ticket));
-        self.uncollected
-            .insert((target, ticket), Uncollected::Granted(grant, until));
+    /// Keeps the grant of a request that has left its queue until the request is polled. If `is_slow`, releases
+    /// the grant.
+    ///
+    /// Slow owners would otherwise hold the room in turns, and neither they nor any other request would be
+    /// served.
+    pub(super) fn keep_grant(
+        &mut self,
+        target: TargetId,
+        ticket: Ticket,
+        mut grant: Grant,
+        is_slow: bool,
+        now: Timestamp,
+    ) {
+        let outcome = if is_slow {
+            self.limiter.release(&mut grant, false, now);
+            Uncollected::Woken(now)
+        } else {
+            let until = now + COLLECT_WITHIN;
+            self.events.insert(until, Event::Return(target, ticket));
+            Uncollected::Granted(grant, until)
+        };
+        self.uncollected.insert((target, ticket), outcome);
     }
 
     /// Removes a request from its queue, without serving the next one, and keeps the rejection until the
@@ -188,8 +209,11 @@ impl<W: Clone> Admission<W> {
     }
 
     /// Returns the current outcome of a queued request: granted, rejected, or still waiting. Must be called
-    /// when the request's waker is called; a grant that is not collected within [`COLLECT_WITHIN`] is returned,
-    /// and the request keeps its place in the order.
+    /// when the request's waker is called.
+    ///
+    /// A grant that is not collected within [`COLLECT_WITHIN`] is returned. The request then waits again from
+    /// its next poll on, in its old place. When its turn comes, it is woken without a grant, until its owner
+    /// has once polled in time.
     pub fn poll(
         &mut self,
         target: TargetId,
@@ -202,7 +226,13 @@ impl<W: Clone> Admission<W> {
         match self.collect(target, request.ticket) {
             Some(Uncollected::Granted(grant, _)) => return AdmissionOutcome::Granted(grant),
             Some(Uncollected::Rejected(rejection)) => return AdmissionOutcome::Rejected(rejection),
-            Some(Uncollected::Returned) => return self.acquire(target, request, waker, now, wakes),
+            Some(Uncollected::Woken(at)) => {
+                let outcome = self.acquire(target, request, waker, now, wakes);
+                if let Some(waiter) = self.queues[target.index()].waiter_mut(request) {
+                    waiter.is_slow = now.since(at) >= COLLECT_WITHIN;
+                }
+                return outcome;
+            }
             None => {}
         }
         if let Some(waiter) = self.queues[target.index()].waiter_mut(request) {

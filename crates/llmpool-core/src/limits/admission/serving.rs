@@ -85,13 +85,15 @@ impl<W: Clone> Admission<W> {
         wakes: &mut Vec<W>,
     ) -> Option<bool> {
         let QueueHead {
-            position, request, ..
+            position,
+            request,
+            waiter,
         } = self.queues[target.index()].head(constraint)?;
-        let request = *request;
+        let (request, is_slow) = (*request, waiter.is_slow);
         match self.acquire_now(target, &request, now) {
             Ok(grant) => {
                 wakes.extend(self.remove(target, &request));
-                self.keep_grant(target, request.ticket, grant, now);
+                self.keep_grant(target, request.ticket, grant, is_slow, now);
                 self.block_head(target, constraint);
                 Some(true)
             }
@@ -105,7 +107,7 @@ impl<W: Clone> Admission<W> {
                     self.block_head(target, constraint);
                     return Some(true);
                 }
-                self.set_wait(target, &request, Some(wait), now);
+                self.set_wait(target, &request, Some(&wait), now);
                 Some(false)
             }
             // `acquire` has already rejected unsatisfiable requests. If a limit shrinks afterwards, the
@@ -190,7 +192,11 @@ impl<W: Clone> Admission<W> {
             .head(request.constraint)
             .map(|head| (head.position, *head.request));
         let before = queue.count();
-        queue.insert(request, Waiter { waker, wait: None }, &mut self.fair);
+        queue.insert(request, Waiter {
+            waker,
+            wait: None,
+            is_slow: false,
+        }, &mut self.fair);
         self.waiting += queue.count() - before;
         let Some((position, second)) = previous else {
             return;
@@ -228,8 +234,8 @@ impl<W: Clone> Admission<W> {
         if let Some(position) = head.filter(|head| head.ticket == request.ticket) {
             self.unblock(target, position, request.constraint);
         }
-        let Waiter { waker, wait } = waiter?;
-        self.unschedule(target, request, wait);
+        let Waiter { waker, wait, .. } = waiter?;
+        self.unschedule(target, request, wait.map(|(until, _)| until));
         Some(waker)
     }
 

@@ -344,7 +344,7 @@ fn success_of_a_target_probe_wakes_the_waiter() {
     assert_eq!(wakes, [2]);
 }
 
-/// A waiter whose time has come is granted by its own timer, not by the success of another attempt.
+/// A waiter whose time has come is granted by `advance`, not by the success of another attempt.
 #[test]
 fn success_without_a_change_serves_no_queue() {
     let rate_limit = RateLimit::new(1, 1.0).ok();
@@ -358,7 +358,7 @@ fn success_without_a_change_serves_no_queue() {
 
 /// The wait of the head changes from a slot to the end of the cooldown.
 #[test]
-fn refusal_wakes_the_waiter_for_the_key() {
+fn refusal_schedules_the_retry_of_the_waiter_for_the_key() {
     for reason in [CooldownReason::Invalid, CooldownReason::Unclear] {
         let mut fixture = Fixture::new(1, slots(1), Limits::default());
         let grant = fixture.grant(0);
@@ -368,12 +368,13 @@ fn refusal_wakes_the_waiter_for_the_key() {
         let wakes = fixture.change(|admission, wakes| {
             admission.record_refusal(&grant, reason, duration, NOW, wakes);
         });
-        assert_eq!(wakes, [1], "{reason:?}");
+        assert!(wakes.is_empty(), "{reason:?}");
+        assert_eq!(fixture.admission.next_event(), Some(NOW + Duration::from_secs(10)));
     }
 }
 
 #[test]
-fn target_failure_wakes_the_waiter_for_the_target() {
+fn target_failure_schedules_the_retry_of_its_waiter() {
     let mut fixture = Fixture::new(1, Limits::default(), slots(1));
     let grant = fixture.grant(0);
     fixture.wait(1, KeyConstraint::Any);
@@ -381,7 +382,8 @@ fn target_failure_wakes_the_waiter_for_the_target() {
     let duration = Some(Duration::from_secs(10));
     let wakes =
         fixture.change(|admission, wakes| admission.record_target_failure(&grant, duration, NOW, wakes));
-    assert_eq!(wakes, [1]);
+    assert!(wakes.is_empty());
+    assert_eq!(fixture.admission.next_event(), Some(NOW + Duration::from_secs(10)));
 }
 
 #[test]
@@ -404,14 +406,15 @@ fn enabled_key_wakes_its_waiter() {
 }
 
 #[test]
-fn longer_cooldown_wakes_the_waiter_for_the_key() {
+fn longer_cooldown_moves_the_retry_of_the_waiter() {
     let mut fixture = unlimited();
     fixture.cool_down(CooldownReason::Throttled, 10);
     let (key, until) = (fixture.keys[0], NOW + Duration::from_secs(20));
     let wakes = fixture.change(|admission, wakes| {
         admission.set_cooldown(key, CooldownReason::Throttled, until, NOW, wakes);
     });
-    assert_eq!(wakes, [1]);
+    assert!(wakes.is_empty());
+    assert_eq!(fixture.admission.next_event(), Some(until));
 }
 
 /// Returns an admission with two keys of one quota group, each with its own target. The second key is added
@@ -444,7 +447,7 @@ fn released_slot_of_a_group_wakes_the_waiter_for_any_key_of_the_group() {
 }
 
 #[test]
-fn cooldown_of_a_group_wakes_the_waiter_for_any_key_of_the_group() {
+fn cooldown_of_a_group_schedules_the_retry_of_its_waiters() {
     for (holder, waiter) in [(0, 1), (1, 0)] {
         let (mut admission, targets) = two_targets_of_one_group(slots(1));
         let mut wakes = Vec::new();
@@ -457,7 +460,9 @@ fn cooldown_of_a_group_wakes_the_waiter_for_any_key_of_the_group() {
         wakes.clear();
         let duration = Some(Duration::from_secs(10));
         admission.record_refusal(&held, CooldownReason::NoQuota, duration, NOW, &mut wakes);
-        assert_eq!(wakes, [1], "cooldown by target {holder}");
+        assert!(wakes.is_empty());
+        let retry_at = Some(NOW + Duration::from_secs(10));
+        assert_eq!(admission.next_event(), retry_at, "cooldown by target {holder}");
     }
 }
 
