@@ -88,8 +88,7 @@ impl Run {
             Step::Cancel(ticket) => {
                 if let Some((request, target, ..)) = self.waiting.remove(&ticket) {
                     let target = self.targets[target];
-                    self.admission
-                        .cancel(target, &request, self.now, &mut self.wakes);
+                    self.admission.cancel(target, &request, self.now, &mut self.wakes);
                 }
             }
             Step::Arrive(index) => {

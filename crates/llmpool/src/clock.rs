@@ -11,8 +11,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use llmpool_core::time::Timestamp;
-pub(crate) use tokio::runtime::Id as RuntimeId;
 use tokio::runtime::Handle;
+pub(crate) use tokio::runtime::Id as RuntimeId;
 use tokio::time::{Instant, Sleep};
 
 /// Maximum duration of one sleep of a [`Timer`]. A timer that is set further ahead sleeps several times,

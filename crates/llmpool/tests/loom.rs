@@ -23,38 +23,49 @@ mod sync {
 
 /// Replaces the library's `clock`.
 mod clock {
+    use std::cell::{Cell, RefCell};
     use std::future::Future;
+    use std::pin::Pin;
     use std::task::{Context, Poll};
 
     use llmpool_core::time::Timestamp;
 
     pub(crate) type RuntimeId = ();
 
-    const START: u64 = 1_000_000_000;
+    type Task = Pin<Box<dyn Future<Output = ()>>>;
 
+    // All threads of a model run on one thread of the process, so they share these variables.
     thread_local! {
-        /// The time of this thread of the model.
-        static NOW: std::cell::Cell<u64> = const { std::cell::Cell::new(START) };
+        static SECONDS: Cell<u64> = const { Cell::new(1) };
+        static SPAWNED: RefCell<Option<Task>> = const { RefCell::new(None) };
     }
 
     pub(crate) fn now() -> Timestamp {
-        Timestamp::from_nanos(NOW.get())
+        Timestamp::from_nanos(SECONDS.get() * 1_000_000_000)
     }
 
-    /// Runs `action` at a later time.
-    pub(crate) fn later<T>(seconds: u64, action: impl FnOnce() -> T) -> T {
-        NOW.set(START + seconds * 1_000_000_000);
-        let result = action();
-        NOW.set(START);
-        result
+    pub(crate) fn set(seconds: u64) {
+        SECONDS.set(seconds);
     }
 
-    /// Calls `task` and drops the task.
+    /// Keeps the task, which is polled by [`poll_spawned`] only.
     pub(crate) fn spawn<F>(task: impl FnOnce(RuntimeId) -> Option<F>)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        drop(task(()));
+        if let Some(task) = task(()) {
+            let previous = SPAWNED.replace(Some(Box::pin(task)));
+            drop(previous);
+        }
+    }
+
+    /// Polls the task that was spawned last.
+    pub(crate) fn poll_spawned(cx: &mut Context<'_>) {
+        if let Some(mut task) = SPAWNED.take()
+            && task.as_mut().poll(cx).is_pending()
+        {
+            SPAWNED.set(Some(task));
+        }
     }
 
     /// A timer that never fires.
@@ -302,6 +313,7 @@ fn unused_permit_wakes_a_waiter() {
 #[test]
 fn success_of_a_probe_wakes_waiters() {
     loom::model(|| {
+        clock::set(1);
         let admission = Arc::new(SharedAdmission::default());
         let key = admission.add_key(KeyLimits::default());
         let target = admission.add_target(&[key], None);
@@ -311,9 +323,10 @@ fn success_of_a_probe_wakes_waiters() {
             holders: AtomicUsize::new(0),
         });
         let refused = slot.admission.try_acquire(target, &slot.request()).unwrap();
-        let wait = std::time::Duration::from_nanos(0);
+        let wait = std::time::Duration::from_secs(1);
         refused.record_refusal(CooldownReason::Invalid, Some(wait).into());
         drop(refused);
+        clock::set(5);
         let probe = slot.admission.try_acquire(target, &slot.request()).unwrap();
         assert!(slot.admission.try_acquire(target, &slot.request()).is_none());
         let waiting = slot.clone();
@@ -360,26 +373,22 @@ fn lost_key_wakes_its_waiters() {
     });
 }
 
-/// Polls a driver once, at a later time.
-fn drive(slot: &SingleSlot, seconds: u64) {
-    if let Some(driver) = limits::Driver::add(&slot.admission, ()) {
-        let mut driver = pin!(driver);
-        let mut cx = Context::from_waker(Waker::noop());
-        clock::later(seconds, || drop(driver.as_mut().poll(&mut cx)));
-    }
+/// Lets time pass and polls the driver once.
+fn drive(seconds: u64) {
+    clock::set(seconds);
+    clock::poll_spawned(&mut Context::from_waker(Waker::noop()));
 }
 
-/// The driver or, if the waiter arrives after it, the driver that is added for the waiter serves it.
 #[test]
 fn driver_serves_a_waiter_when_its_time_has_come() {
     loom::model(|| {
+        clock::set(1);
         let slot = SingleSlot::new(Some(RateLimit::new(1, 0.001).unwrap()));
         slot.acquire_and_release();
         let mut acquire = pin!(slot.admission.acquire(slot.target, slot.request()));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(acquire.as_mut().poll(&mut cx).is_pending());
-        let driving = slot.clone();
-        let driver = thread::spawn(move || drive(&driving, 2000));
+        let driver = thread::spawn(|| drive(2000));
         loom::future::block_on(acquire).unwrap().mark_used();
         driver.join().unwrap();
     });
@@ -390,6 +399,7 @@ fn driver_serves_a_waiter_when_its_time_has_come() {
 fn driver_returns_the_grant_of_an_unpolled_head() {
     for cancels in [false, true] {
         loom::model(move || {
+            clock::set(1);
             let slot = SingleSlot::new(None);
             let held = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
             let mut idle = Box::pin(slot.admission.acquire(slot.target, slot.request()));
@@ -398,8 +408,7 @@ fn driver_returns_the_grant_of_an_unpolled_head() {
             let mut next = pin!(slot.admission.acquire(slot.target, slot.request()));
             assert!(next.as_mut().poll(&mut cx).is_pending());
             drop(held);
-            let driving = slot.clone();
-            let driver = thread::spawn(move || drive(&driving, 2));
+            let driver = thread::spawn(|| drive(3));
             if cancels {
                 drop(idle);
             }

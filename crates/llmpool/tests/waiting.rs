@@ -79,7 +79,11 @@ async fn unpolled_head_delays_a_token_bucket_by_one_second() {
         let waited = other.await.unwrap();
         assert!(waited <= Duration::from_millis(1200), "{waited:?}");
     }
-    assert!(started.elapsed() < Duration::from_millis(4200), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_millis(4200),
+        "{:?}",
+        started.elapsed()
+    );
     // The head keeps its place, and is served when it is polled again.
     idle.await.unwrap();
 }
@@ -111,7 +115,8 @@ async fn unpolled_call_delays_other_calls_by_one_second() {
 // reproduction 8
 #[tokio::test(start_paused = true)]
 async fn slowly_polled_head_is_served_without_stopping_the_others() {
-    let script = ScriptedProvider::new(|_, _| Action::SendAfter(Duration::from_millis(100), completion("ok")));
+    let script =
+        ScriptedProvider::new(|_, _| Action::SendAfter(Duration::from_millis(100), completion("ok")));
     let target = target(&script, &["a"], slots(1));
     let held = tokio::spawn({
         let target = target.clone();
@@ -153,7 +158,11 @@ async fn dropped_head_delays_nobody() {
     tokio::time::sleep(Duration::from_millis(1500)).await;
     drop(head);
     next.await.unwrap().unwrap();
-    assert!(started.elapsed() <= Duration::from_millis(1510), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() <= Duration::from_millis(1510),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +179,9 @@ async fn waiter_is_rejected_at_its_deadline() {
         .map(|seconds| {
             let target = target.clone();
             tokio::spawn(async move {
-                let result = target.chat_with(&ChatRequest::user("hi"), &timeout_of(seconds)).await;
+                let result = target
+                    .chat_with(&ChatRequest::user("hi"), &timeout_of(seconds))
+                    .await;
                 (seconds, result.unwrap_err().kind(), started.elapsed())
             })
         })
@@ -234,7 +245,8 @@ fn slot_freed_outside_a_runtime_serves_the_waiter() {
     });
     std::thread::yield_now();
     drop(big);
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(20), small).await })
+    runtime
+        .block_on(async { tokio::time::timeout(Duration::from_secs(20), small).await })
         .unwrap()
         .unwrap()
         .unwrap();
@@ -244,7 +256,11 @@ fn slot_freed_outside_a_runtime_serves_the_waiter() {
 async fn lost_keys_reject_calls_behind_a_head_that_waits_for_keys() {
     let script = ScriptedProvider::new(|_, received| {
         let refuse = received.body["messages"][0]["content"] == "first";
-        let answer = if refuse { error(401, "", "invalid_api_key") } else { completion("ok") };
+        let answer = if refuse {
+            error(401, "", "invalid_api_key")
+        } else {
+            completion("ok")
+        };
         Action::SendAfter(Duration::from_secs(1), answer)
     });
     let target = target(&script, &["a"], slots(1));
@@ -254,7 +270,12 @@ async fn lost_keys_reject_calls_behind_a_head_that_waits_for_keys() {
             wait_for_keys,
             ..timeout_of(300)
         };
-        tokio::spawn(async move { target.chat_with(&ChatRequest::user(text), &options).await.map(|_| ()) })
+        tokio::spawn(async move {
+            target
+                .chat_with(&ChatRequest::user(text), &options)
+                .await
+                .map(|_| ())
+        })
     };
     let started = Instant::now();
     let refused = call("first", false);

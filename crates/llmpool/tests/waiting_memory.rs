@@ -72,5 +72,9 @@ async fn waiting_call_takes_little_memory_beside_its_request() {
         each(of_calls),
         each(of_futures)
     );
-    assert!(each(of_calls - of_futures) <= 1000, "{}", each(of_calls - of_futures));
+    assert!(
+        each(of_calls - of_futures) <= 1000,
+        "{}",
+        each(of_calls - of_futures)
+    );
 }

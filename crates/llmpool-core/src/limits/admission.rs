@@ -383,7 +383,9 @@ impl<W: Clone> Admission<W> {
 
     /// Rejects the requests that the loss of a key leaves without a usable one, unless they wait for keys.
     fn reject_without_keys(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<W>) {
-        let Some(key) = key.filter(|_| self.waiting > 0) else { return };
+        let Some(key) = key.filter(|_| self.waiting > 0) else {
+            return;
+        };
         for index in 0..self.queues.len() {
             let target = TargetId(index as u32);
             let uses_key = |set| self.limiter.key_sets().of_key[key.index()].contains(&set);

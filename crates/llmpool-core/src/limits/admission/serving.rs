@@ -192,11 +192,15 @@ impl<W: Clone> Admission<W> {
             .head(request.constraint)
             .map(|head| (head.position, *head.request));
         let before = queue.count();
-        queue.insert(request, Waiter {
-            waker,
-            wait: None,
-            is_slow: false,
-        }, &mut self.fair);
+        queue.insert(
+            request,
+            Waiter {
+                waker,
+                wait: None,
+                is_slow: false,
+            },
+            &mut self.fair,
+        );
         self.waiting += queue.count() - before;
         let Some((position, second)) = previous else {
             return;

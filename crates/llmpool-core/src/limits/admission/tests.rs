@@ -207,10 +207,7 @@ impl Fixture {
 
     fn wait(&mut self, ticket: u64, constraint: KeyConstraint) {
         let outcome = self.acquire(ticket, constraint);
-        assert!(
-            matches!(outcome, AdmissionOutcome::Wait),
-            "{ticket}: {outcome:?}"
-        );
+        assert!(matches!(outcome, AdmissionOutcome::Wait), "{ticket}: {outcome:?}");
     }
 
     /// Queues a request for a key of another target that is disabled; no change of this fixture concerns it.
@@ -369,7 +366,10 @@ fn refusal_schedules_the_retry_of_the_waiter_for_the_key() {
             admission.record_refusal(&grant, reason, duration, NOW, wakes);
         });
         assert!(wakes.is_empty(), "{reason:?}");
-        assert_eq!(fixture.admission.next_event(), Some(NOW + Duration::from_secs(10)));
+        assert_eq!(
+            fixture.admission.next_event(),
+            Some(NOW + Duration::from_secs(10))
+        );
     }
 }
 
@@ -383,7 +383,10 @@ fn target_failure_schedules_the_retry_of_its_waiter() {
     let wakes =
         fixture.change(|admission, wakes| admission.record_target_failure(&grant, duration, NOW, wakes));
     assert!(wakes.is_empty());
-    assert_eq!(fixture.admission.next_event(), Some(NOW + Duration::from_secs(10)));
+    assert_eq!(
+        fixture.admission.next_event(),
+        Some(NOW + Duration::from_secs(10))
+    );
 }
 
 #[test]

@@ -309,10 +309,7 @@ fn older_request_takes_over_the_retry() {
     fixture.wait(&request(5));
     fixture.wait(&request(3));
     assert_eq!(fixture.admission.events.0.len(), 1);
-    assert_eq!(
-        fixture.run(after(2.0)),
-        [(after(1.0), 3), (after(2.0), 5)]
-    );
+    assert_eq!(fixture.run(after(2.0)), [(after(1.0), 3), (after(2.0), 5)]);
 }
 
 fn lost(fixture: &mut Fixture, request: &AcquireRequest) -> Option<KeyAvailability> {
@@ -328,10 +325,13 @@ fn lost(fixture: &mut Fixture, request: &AcquireRequest) -> Option<KeyAvailabili
 
 #[test]
 fn loss_of_the_last_key_rejects_all_that_do_not_wait_for_keys() {
-    let mut fixture = Fixture::new(2, Limits {
-        max_concurrency: Some(2),
-        ..Limits::default()
-    });
+    let mut fixture = Fixture::new(
+        2,
+        Limits {
+            max_concurrency: Some(2),
+            ..Limits::default()
+        },
+    );
     let grants = [fixture.grant(0), fixture.grant(1)];
     let hasty = |ticket| AcquireRequest {
         wait_for_keys: false,
@@ -380,9 +380,7 @@ fn disabled_last_key_rejects_the_waiters_behind_a_limit() {
     fixture.wait(&hasty);
     fixture.wakes.clear();
     let key = fixture.keys[0];
-    fixture
-        .admission
-        .set_enabled(key, false, NOW, &mut fixture.wakes);
+    fixture.admission.set_enabled(key, false, NOW, &mut fixture.wakes);
     assert_eq!(fixture.wakes, [1]);
     assert_eq!(lost(&mut fixture, &hasty), Some(KeyAvailability::Disabled));
 }
