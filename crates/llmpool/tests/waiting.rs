@@ -239,10 +239,7 @@ fn slot_freed_outside_a_runtime_serves_the_waiter() {
         async move { bucket.acquire(2, None).await }
     });
     runtime.block_on(async { assert!(poll_once(big.as_mut()).await.is_pending()) });
-    let small = runtime.spawn({
-        let bucket = bucket.clone();
-        async move { bucket.acquire(1, None).await }
-    });
+    let small = runtime.spawn(async move { bucket.acquire(1, None).await });
     std::thread::yield_now();
     drop(big);
     runtime
