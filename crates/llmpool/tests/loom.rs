@@ -30,7 +30,9 @@ mod clock {
 
     use llmpool_core::time::Timestamp;
 
-    pub(crate) type RuntimeId = ();
+    /// The only runtime.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub(crate) struct RuntimeId;
 
     type Task = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -53,7 +55,7 @@ mod clock {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        if let Some(task) = task(()) {
+        if let Some(task) = task(RuntimeId) {
             let previous = SPAWNED.replace(Some(Box::pin(task)));
             drop(previous);
         }
@@ -284,8 +286,7 @@ fn slot_comes_back(end: fn(limits::Permit)) {
         let slot = SingleSlot::new(None);
         let mut held = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
         held.mark_used();
-        let waiting = slot.clone();
-        let waiter = thread::spawn(move || waiting.acquire_and_release());
+        let waiter = thread::spawn(move || slot.acquire_and_release());
         end(held);
         waiter.join().unwrap();
     });
@@ -329,8 +330,7 @@ fn success_of_a_probe_wakes_waiters() {
         clock::set(5);
         let probe = slot.admission.try_acquire(target, &slot.request()).unwrap();
         assert!(slot.admission.try_acquire(target, &slot.request()).is_none());
-        let waiting = slot.clone();
-        let waiter = thread::spawn(move || waiting.acquire_and_release());
+        let waiter = thread::spawn(move || slot.acquire_and_release());
         probe.record_success();
         waiter.join().unwrap();
         drop(probe);
