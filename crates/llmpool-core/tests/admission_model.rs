@@ -376,10 +376,7 @@ impl Model {
 
     /// Advances the time; every event is handled when it is due.
     fn advance(&mut self, until: Timestamp) -> Result<(), TestCaseError> {
-        loop {
-            let Some(at) = self.admission.next_event().filter(|at| *at <= until) else {
-                break;
-            };
+        while let Some(at) = self.admission.next_event().filter(|at| *at <= until) {
             prop_assert!(at >= self.now, "an event was not handled");
             self.now = at;
             self.admission.advance(self.now, &mut self.woken);
