@@ -96,7 +96,7 @@ struct Model {
     tpm: u32,
     now: Timestamp,
     next_ticket: u64,
-    waiting: BTreeMap<u64, (usize, AcquireRequest, Timestamp)>,
+    waiting: BTreeMap<u64, (usize, AcquireRequest)>,
     attempts: Vec<Attempt>,
     woken: Vec<u64>,
     /// Whether a key was ever refused, so that cooldowns may have ended.
@@ -308,9 +308,8 @@ impl Model {
                 self.waiting.remove(&ticket);
                 self.granted(ticket, target, &request, grant)?;
             }
-            AdmissionOutcome::Wait(until) => {
-                prop_assert!(until > self.now && until <= request.deadline);
-                self.waiting.insert(ticket, (target, request, until));
+            AdmissionOutcome::Wait => {
+                self.waiting.insert(ticket, (target, request));
             }
             AdmissionOutcome::Rejected(rejection) => {
                 self.waiting.remove(&ticket);
@@ -328,7 +327,7 @@ impl Model {
 
     /// The callers that wait, without repetitions in a row.
     fn callers(&self) -> Vec<u64> {
-        let callers = self.waiting.values().map(|(_, request, _)| request.caller.id);
+        let callers = self.waiting.values().map(|(_, request)| request.caller.id);
         let mut callers: Vec<_> = callers.collect();
         callers.dedup();
         callers
@@ -338,7 +337,7 @@ impl Model {
     fn firsts(&self) -> Vec<u64> {
         let mut queues = Vec::new();
         let mut firsts = Vec::new();
-        for (ticket, (target, request, _)) in &self.waiting {
+        for (ticket, (target, request)) in &self.waiting {
             let queue = (*target, request.constraint);
             if !queues.contains(&queue) {
                 queues.push(queue);
@@ -354,7 +353,7 @@ impl Model {
         let before = self.callers();
         let firsts = self.firsts();
         while let Some(ticket) = self.woken.pop() {
-            let Some(&(target, request, _)) = self.waiting.get(&ticket) else {
+            let Some(&(target, request)) = self.waiting.get(&ticket) else {
                 continue;
             };
             let mut wakes = std::mem::take(&mut self.woken);
@@ -369,7 +368,7 @@ impl Model {
         let is_alone = |caller| before == [caller] && callers == [caller];
         // No older request of the same caller still waits for the same target, nor at the other target for a key that it could use.
         for (ticket, target, request, usable) in std::mem::take(&mut self.new_grants) {
-            for (older, (of, theirs, _)) in self.waiting.range(..ticket) {
+            for (older, (of, theirs)) in self.waiting.range(..ticket) {
                 let same = theirs.caller == request.caller && theirs.constraint == request.constraint;
                 // Only the head of a queue is granted: it holds up those behind it whatever they demand.
                 let is_first = firsts.contains(older);
@@ -382,22 +381,13 @@ impl Model {
         Ok(())
     }
 
-    /// Advances the time; every timer fires when it is due.
+    /// Advances the time; every event is handled when it is due.
     fn advance(&mut self, until: Timestamp) -> Result<(), TestCaseError> {
-        loop {
-            let next = self
-                .waiting
-                .iter()
-                .map(|(ticket, (_, _, at))| (*at, *ticket))
-                .min();
-            match next {
-                Some((at, ticket)) if at <= until => {
-                    self.now = self.now.max(at);
-                    self.woken.push(ticket);
-                    self.process_wakes()?;
-                }
-                _ => break,
-            }
+        while let Some(at) = self.admission.next_event().filter(|at| *at <= until) {
+            prop_assert!(at >= self.now, "an event was not handled");
+            self.now = at;
+            self.admission.advance(self.now, &mut self.woken);
+            self.process_wakes()?;
         }
         self.now = until;
         Ok(())
@@ -409,25 +399,25 @@ impl Model {
             prop_assert_eq!(self.admission.limiter().in_flight(*id), self.in_flight(key));
         }
         for target in 0..2 {
-            let waiting = self.waiting.values().filter(|(of, _, _)| *of == target).count();
+            let waiting = self.waiting.values().filter(|(of, _)| *of == target).count();
             prop_assert_eq!(self.admission.waiting(self.targets[target]), waiting);
         }
         prop_assert!(
             self.waiting
                 .values()
-                .all(|(_, request, _)| request.deadline > self.now)
+                .all(|(_, request)| request.deadline > self.now)
         );
         // A waiter for any key is forgotten if its target admits it and a key is free.
         let heads: Vec<_> = self
             .waiting
             .values()
-            .filter(|(_, request, _)| request.constraint == KeyConstraint::Any)
+            .filter(|(_, request)| request.constraint == KeyConstraint::Any)
             .collect();
         let admitted = |target: usize| {
-            let mut here = heads.iter().filter(|(of, _, _)| *of == target);
+            let mut here = heads.iter().filter(|(of, _)| *of == target);
             // With several callers, the first request of any of them may be the head.
             here.clone().count() > 0
-                && here.all(|(_, request, _)| self.target_admits(target, request.demand, true))
+                && here.all(|(_, request)| self.target_admits(target, request.demand, true))
         };
         let free = |target: usize| (0..3).any(|key| self.key_is_free(target, key));
         let forgotten = (0..2).any(|target| free(target) && admitted(target));
@@ -451,7 +441,7 @@ impl Model {
         match step {
             Action::Advance(millis) => {
                 let until = self.now + Duration::from_millis(u64::from(millis));
-                // Each timer is an event of its own, so that the model sees when cooldowns end.
+                // The time stops at each event, so that the model sees when cooldowns end.
                 self.advance(until)?;
             }
             Action::Acquire {
@@ -473,6 +463,7 @@ impl Model {
                     constraint: constrained_to
                         .map_or(KeyConstraint::Any, |key| KeyConstraint::Key(self.keys[key])),
                     deadline: self.now + Duration::from_millis(u64::from(patience) * 10 + 1),
+                    wait_for_keys: true,
                 };
                 let result =
                     self.admission
@@ -482,7 +473,7 @@ impl Model {
             }
             Action::Cancel(which) if !self.waiting.is_empty() => {
                 let ticket = *self.waiting.keys().nth(which.index(self.waiting.len())).unwrap();
-                let (target, request, _) = self.waiting.remove(&ticket).unwrap();
+                let (target, request) = self.waiting.remove(&ticket).unwrap();
                 self.admission
                     .cancel(self.targets[target], &request, self.now, &mut wakes);
                 self.woken.extend(wakes);

@@ -84,7 +84,8 @@ fn refused_for(reason: CooldownReason) -> (Limiter, TargetId) {
     (limiter, target)
 }
 
-// L16, reproduction 6
+// L16
+// reproduction 6
 #[test]
 fn silent_probe_keeps_others_waiting_for_five_seconds() {
     use CooldownReason::{Broken, Forbidden, Invalid, NoQuota, Overloaded};

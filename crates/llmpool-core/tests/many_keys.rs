@@ -32,6 +32,7 @@ fn call_that_every_one_of_5000_keys_refuses_is_cheap() {
         demand: Demand::ONE,
         constraint: KeyConstraint::Any,
         deadline,
+        wait_for_keys: false,
     };
     let (mut sent, mut wakes) = (0, Vec::new());
     let started = Instant::now();

@@ -28,7 +28,6 @@ use crate::rejection;
 use crate::report::{AttemptReport, CallReport, TraceId};
 use crate::target::Target;
 use crate::tokens::{self, StreamPermit};
-use crate::usable_keys;
 
 /// Maximum time to wait for a permit before each attempt, if the call options set no timeout.
 const MAX_WAIT: Duration = Duration::from_secs(30);
@@ -195,17 +194,14 @@ impl<'a> Call<'a> {
             demand: tokens::demand(self.target, request),
             constraint: self.constraint,
             deadline: self.end_of_wait(arrived),
+            wait_for_keys: self.options.wait_for_keys,
         };
-        let permit = self
+        let acquired = self
             .target
             .provider
             .admission
-            .acquire(self.target.id, acquire_request);
-        let acquired = if self.options.wait_for_keys {
-            permit.await
-        } else {
-            usable_keys::acquire(self.target, self.constraint, permit).await
-        };
+            .acquire(self.target.id, acquire_request)
+            .await;
         self.admitted = clock::now();
         self.report.waited += self.admitted.since(arrived);
         let permit = acquired.map_err(|rejection| self.reject(rejection))?;

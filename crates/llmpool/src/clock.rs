@@ -1,4 +1,4 @@
-//! Clocks and timers. No other module of this crate reads a clock or sleeps.
+//! Clocks, timers, and the runtime on which they run. No other module of this crate reads a clock or sleeps.
 //!
 //! All times come from tokio's clock, which tests can pause. This clock is monotonic, so adjusting the system
 //! time has no effect. The system time is used only for state files, and to interpret absolute times in
@@ -11,6 +11,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use llmpool_core::time::Timestamp;
+use tokio::runtime::Handle;
+pub(crate) use tokio::runtime::Id as RuntimeId;
 use tokio::time::{Instant, Sleep};
 
 /// Maximum duration of one sleep of a [`Timer`]. A timer that is set further ahead sleeps several times,
@@ -83,6 +85,21 @@ impl Timer {
 pub(crate) async fn sleep_until(at: Timestamp) {
     let mut timer = Timer::at(at);
     std::future::poll_fn(|cx| timer.poll(cx)).await;
+}
+
+/// Spawns the task that `task` returns for the current runtime, if any.
+///
+/// # Panics
+///
+/// Panics outside of a tokio runtime, as every timer does.
+pub(crate) fn spawn<F>(task: impl FnOnce(RuntimeId) -> Option<F>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let runtime = Handle::current();
+    if let Some(task) = task(runtime.id()) {
+        runtime.spawn(task);
+    }
 }
 
 fn instant_of(at: Timestamp) -> Instant {

@@ -150,6 +150,7 @@ impl ApiKeyPool {
             demand: Demand::ONE,
             constraint: KeyConstraint::Healthy,
             deadline: Timestamp::MAX,
+            wait_for_keys: false,
         };
         let mut permit = self.provider.admission.try_acquire(self.bare, &request)?;
         // The library does not see the requests that are sent with a leased key, so the lease counts as used.
@@ -307,6 +308,7 @@ mod tests {
                 demand: Demand::ONE,
                 constraint: KeyConstraint::Key(key),
                 deadline: Timestamp::MAX,
+                wait_for_keys: true,
             };
             let probe = admission.try_acquire(pool.bare, &request).unwrap();
             assert!(leases(&pool, 1)[0].secret().expose() == "b");
@@ -388,6 +390,7 @@ mod tests {
             demand: Demand::ONE,
             constraint: KeyConstraint::Key(key),
             deadline: Timestamp::MAX,
+            wait_for_keys: true,
         };
         for _ in 0..12 {
             let mut permit = admission.acquire(pool.bare, request).await.unwrap();

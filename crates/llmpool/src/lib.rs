@@ -99,7 +99,6 @@ mod target_settings;
 mod token_bucket;
 mod tokens;
 pub mod transport;
-mod usable_keys;
 
 pub use embed::{EmbeddingAnswer, EmbeddingInterface};
 pub use error::{Error, ErrorKind};

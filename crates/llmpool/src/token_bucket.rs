@@ -139,6 +139,7 @@ fn request(requests: u32, ticket: Ticket, deadline: Timestamp) -> AcquireRequest
         demand: Demand { requests, tokens: 0 },
         constraint: KeyConstraint::Any,
         deadline,
+        wait_for_keys: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The library's lock and wakers under every interleaving: its own files, compiled against loom's mutex.
 //!
-//! Time does not advance, so a waiter is only ever woken by another thread. A lost wake-up is a deadlock, which loom reports.
+//! Time advances only where a test sets it, so a waiter is only ever woken by another thread. A lost wake-up is a deadlock, which
+//! loom reports. Drivers are not spawned: a test that needs one polls it.
 #![allow(
     dead_code,
     unused_imports,
@@ -22,12 +23,51 @@ mod sync {
 
 /// Replaces the library's `clock`.
 mod clock {
+    use std::cell::{Cell, RefCell};
+    use std::future::Future;
+    use std::pin::Pin;
     use std::task::{Context, Poll};
 
     use llmpool_core::time::Timestamp;
 
+    /// The only runtime.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub(crate) struct RuntimeId;
+
+    type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+    // All threads of a model run on one thread of the process, so they share these variables.
+    thread_local! {
+        static SECONDS: Cell<u64> = const { Cell::new(1) };
+        static SPAWNED: RefCell<Option<Task>> = const { RefCell::new(None) };
+    }
+
     pub(crate) fn now() -> Timestamp {
-        Timestamp::from_nanos(1_000_000_000)
+        Timestamp::from_nanos(SECONDS.get() * 1_000_000_000)
+    }
+
+    pub(crate) fn set(seconds: u64) {
+        SECONDS.set(seconds);
+    }
+
+    /// Keeps the task, which is polled by [`poll_spawned`] only.
+    pub(crate) fn spawn<F>(task: impl FnOnce(RuntimeId) -> Option<F>)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        if let Some(task) = task(RuntimeId) {
+            let previous = SPAWNED.replace(Some(Box::pin(task)));
+            drop(previous);
+        }
+    }
+
+    /// Polls the task that was spawned last.
+    pub(crate) fn poll_spawned(cx: &mut Context<'_>) {
+        if let Some(mut task) = SPAWNED.take()
+            && task.as_mut().poll(cx).is_pending()
+        {
+            SPAWNED.set(Some(task));
+        }
     }
 
     /// A timer that never fires.
@@ -49,7 +89,7 @@ use std::task::{Context, Waker};
 
 use limits::SharedAdmission;
 use llmpool_core::limits::{
-    AcquireRequest, Caller, Demand, KeyConstraint, KeyLimits, Limits, RateLimit, TargetId,
+    AcquireRequest, Caller, CooldownReason, Demand, KeyConstraint, KeyLimits, Limits, RateLimit, TargetId,
 };
 use llmpool_core::time::Timestamp;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -89,6 +129,7 @@ impl SingleSlot {
             demand: Demand::ONE,
             constraint: KeyConstraint::Any,
             deadline: Timestamp::MAX,
+            wait_for_keys: true,
         }
     }
 
@@ -224,6 +265,7 @@ fn settled_tokens_wake_waiters_for_them() {
             },
             constraint: KeyConstraint::Any,
             deadline: Timestamp::MAX,
+            wait_for_keys: true,
         };
         let mut held = admission.try_acquire(target, &request(&admission)).unwrap();
         held.mark_used();
@@ -236,4 +278,142 @@ fn settled_tokens_wake_waiters_for_them() {
         waiter.join().unwrap();
         drop(held);
     });
+}
+
+/// Runs one thread that waits for the only slot while another thread ends the attempt that holds it.
+fn slot_comes_back(end: fn(limits::Permit)) {
+    loom::model(move || {
+        let slot = SingleSlot::new(None);
+        let mut held = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
+        held.mark_used();
+        let waiter = thread::spawn(move || slot.acquire_and_release());
+        end(held);
+        waiter.join().unwrap();
+    });
+}
+
+#[test]
+fn released_permit_wakes_a_waiter() {
+    slot_comes_back(drop);
+}
+
+#[test]
+fn completed_permit_wakes_a_waiter() {
+    slot_comes_back(limits::Permit::complete);
+}
+
+#[test]
+fn unused_permit_wakes_a_waiter() {
+    slot_comes_back(|mut permit| {
+        permit.mark_unused();
+        drop(permit);
+    });
+}
+
+/// A single probe is in flight, and its success admits the others while it keeps its slot.
+#[test]
+fn success_of_a_probe_wakes_waiters() {
+    loom::model(|| {
+        clock::set(1);
+        let admission = Arc::new(SharedAdmission::default());
+        let key = admission.add_key(KeyLimits::default());
+        let target = admission.add_target(&[key], None);
+        let slot = Arc::new(SingleSlot {
+            admission,
+            target,
+            holders: AtomicUsize::new(0),
+        });
+        let refused = slot.admission.try_acquire(target, &slot.request()).unwrap();
+        let wait = std::time::Duration::from_secs(1);
+        refused.record_refusal(CooldownReason::Invalid, Some(wait).into());
+        drop(refused);
+        clock::set(5);
+        let probe = slot.admission.try_acquire(target, &slot.request()).unwrap();
+        assert!(slot.admission.try_acquire(target, &slot.request()).is_none());
+        let waiter = thread::spawn(move || slot.acquire_and_release());
+        probe.record_success();
+        waiter.join().unwrap();
+        drop(probe);
+    });
+}
+
+#[test]
+fn restored_key_wakes_its_waiters() {
+    loom::model(|| {
+        let slot = SingleSlot::new(None);
+        let refused = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
+        let wait = std::time::Duration::from_secs(10);
+        let cooldown = refused.record_refusal(CooldownReason::Unclear, Some(wait).into());
+        drop(refused);
+        let waiting = slot.clone();
+        let waiter = thread::spawn(move || waiting.acquire_and_release());
+        slot.admission.restore(cooldown.unwrap());
+        waiter.join().unwrap();
+    });
+}
+
+/// The loss of the last key rejects a waiter that does not wait for keys.
+#[test]
+fn lost_key_wakes_its_waiters() {
+    loom::model(|| {
+        let slot = SingleSlot::new(None);
+        let held = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
+        let waiting = slot.clone();
+        let waiter = thread::spawn(move || {
+            let request = AcquireRequest {
+                wait_for_keys: false,
+                ..waiting.request()
+            };
+            let acquire = waiting.admission.acquire(waiting.target, request);
+            loom::future::block_on(acquire).unwrap_err();
+        });
+        slot.admission.set_enabled(slot.admission.key_ids()[0], false);
+        waiter.join().unwrap();
+        drop(held);
+    });
+}
+
+/// Lets time pass and polls the driver once.
+fn drive(seconds: u64) {
+    clock::set(seconds);
+    clock::poll_spawned(&mut Context::from_waker(Waker::noop()));
+}
+
+#[test]
+fn driver_serves_a_waiter_when_its_time_has_come() {
+    loom::model(|| {
+        clock::set(1);
+        let slot = SingleSlot::new(Some(RateLimit::new(1, 0.001).unwrap()));
+        slot.acquire_and_release();
+        let mut acquire = pin!(slot.admission.acquire(slot.target, slot.request()));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(acquire.as_mut().poll(&mut cx).is_pending());
+        let driver = thread::spawn(|| drive(2000));
+        loom::future::block_on(acquire).unwrap().mark_used();
+        driver.join().unwrap();
+    });
+}
+
+/// A grant whose owner does not poll goes to the next waiter, also while the owner cancels.
+#[test]
+fn driver_returns_the_grant_of_an_unpolled_head() {
+    for cancels in [false, true] {
+        loom::model(move || {
+            clock::set(1);
+            let slot = SingleSlot::new(None);
+            let held = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
+            let mut idle = Box::pin(slot.admission.acquire(slot.target, slot.request()));
+            let mut cx = Context::from_waker(Waker::noop());
+            assert!(idle.as_mut().poll(&mut cx).is_pending());
+            let mut next = pin!(slot.admission.acquire(slot.target, slot.request()));
+            assert!(next.as_mut().poll(&mut cx).is_pending());
+            drop(held);
+            let driver = thread::spawn(|| drive(3));
+            if cancels {
+                drop(idle);
+            }
+            drop(loom::future::block_on(next).unwrap());
+            driver.join().unwrap();
+        });
+    }
 }

@@ -61,14 +61,13 @@ pub fn forecast(
     Simulation::new(limiters, models, traffic, start).run()
 }
 
-/// An event of the simulation. The number in a variant is the index of a call in [`Simulation::active`].
+/// An event of the simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum SimulationEvent {
     /// The response to the call at this index of [`Simulation::active`] is complete.
     Complete(usize),
-    /// The timer of the waiting call at this index of [`Simulation::active`] fires, and the call asks for
-    /// admission again.
-    Timer(usize),
+    /// The admission at this index of [`Simulation::admissions`] has an event.
+    Admission(usize),
     /// The next call that is not part of a closed loop arrives.
     NextArrival,
     /// The next call of a caller in a closed loop arrives.
@@ -81,6 +80,8 @@ struct Simulation<'a> {
     /// The admission control (a limiter with its wait queues) of each provider, in the order of the
     /// `limiters` argument of `forecast`.
     admissions: Vec<Admission<usize>>,
+    /// For each admission, the time of its scheduled event. [`Timestamp::MAX`] if none is scheduled.
+    scheduled_at: Vec<Timestamp>,
     start: Timestamp,
     now: Timestamp,
     /// The pending events, each with its time and a sequence number. Events at the same time are processed in
@@ -111,8 +112,7 @@ struct ActiveCall {
     call: GeneratedCall,
     request: AcquireRequest,
     arrived: Timestamp,
-    /// The time at which the call's current timer fires. `None` if the call is not waiting.
-    wake_at: Option<Timestamp>,
+    is_waiting: bool,
     grant: Option<Grant>,
 }
 
@@ -128,6 +128,7 @@ impl<'a> Simulation<'a> {
         Self {
             model_states: model_states.collect(),
             key_totals: limiters.iter().map(key_totals).collect(),
+            scheduled_at: vec![Timestamp::MAX; limiters.len()],
             admissions: limiters.into_iter().map(Admission::over).collect(),
             generator: CallGenerator::new(traffic, models),
             traffic,
@@ -194,16 +195,25 @@ impl<'a> Simulation<'a> {
                 let call = self.generator.draw(true);
                 self.arrive(call);
             }
-            // The timer may be left over from an earlier call at this index, or from an earlier wait of this
-            // call. Only a timer with the time that the call waits for now causes a poll.
-            SimulationEvent::Timer(index) => {
-                if self.active[index].wake_at == Some(self.now) {
-                    self.poll(index);
-                }
+            SimulationEvent::Admission(index) => {
+                self.scheduled_at[index] = Timestamp::MAX;
+                self.admissions[index].advance(self.now, &mut self.woken);
             }
             SimulationEvent::Complete(index) => self.complete(index),
         }
         self.poll_woken();
+        self.schedule_admissions();
+    }
+
+    /// Schedules the next event of each admission, unless an event that comes no later is scheduled.
+    fn schedule_admissions(&mut self) {
+        for index in 0..self.admissions.len() {
+            let next = self.admissions[index].next_event();
+            if let Some(at) = next.filter(|at| *at < self.scheduled_at[index]) {
+                self.scheduled_at[index] = at;
+                self.schedule(at, SimulationEvent::Admission(index));
+            }
+        }
     }
 
     /// Polls the woken calls in the order in which they were woken. If a poll wakes further calls, polls
@@ -212,7 +222,7 @@ impl<'a> Simulation<'a> {
         let mut next = 0;
         while let Some(index) = self.woken.get(next).copied() {
             next += 1;
-            if self.active[index].wake_at.is_some() {
+            if self.active[index].is_waiting {
                 self.poll(index);
             }
         }
@@ -228,12 +238,13 @@ impl<'a> Simulation<'a> {
             demand: self.demand(&call),
             constraint: KeyConstraint::Any,
             deadline: self.now + self.traffic.patience,
+            wait_for_keys: true,
         };
         let index = self.insert(ActiveCall {
             call,
             request,
             arrived: self.now,
-            wake_at: None,
+            is_waiting: false,
             grant: None,
         });
         let ModelSetup { limiter, target, .. } = self.models[call.model];
@@ -271,7 +282,7 @@ impl<'a> Simulation<'a> {
 
     fn poll(&mut self, index: usize) {
         let ActiveCall { call, request, .. } = self.active[index];
-        self.active[index].wake_at = None;
+        self.active[index].is_waiting = false;
         self.model_states[call.model].builder.end_wait();
         let ModelSetup { limiter, target, .. } = self.models[call.model];
         let outcome = self.admissions[limiter].poll(target, &request, &index, self.now, &mut self.woken);
@@ -281,10 +292,9 @@ impl<'a> Simulation<'a> {
     fn apply(&mut self, index: usize, outcome: AdmissionOutcome) {
         let model = self.active[index].call.model;
         match outcome {
-            AdmissionOutcome::Wait(until) => {
+            AdmissionOutcome::Wait => {
                 self.model_states[model].builder.begin_wait();
-                self.active[index].wake_at = Some(until);
-                self.schedule(until, SimulationEvent::Timer(index));
+                self.active[index].is_waiting = true;
             }
             AdmissionOutcome::Granted(grant) => self.serve(index, grant),
             AdmissionOutcome::Rejected(rejection) => {

@@ -6,14 +6,18 @@
 //! The heads of these queues are served in one common order.
 //!
 //! Methods that can serve queues take a list `wakes`. They append to `wakes` the waker of every waiting
-//! request that was granted or got a new retry time, and no other waker. `W` is the waker type of the crate
-//! `llmpool`, which calls the wakers in `wakes` after it has released its lock.
+//! request that was granted or rejected, and no other waker. `W` is the waker type of the crate `llmpool`,
+//! which calls the wakers in `wakes` after it has released its lock.
+//!
+//! No waiting request has a timer: the caller calls [`Admission::advance`] at the time of
+//! [`Admission::next_event`]. Thus no request depends on whether the owner of another one polls it.
 //!
 //! Invariants:
-//! - A grant is either stored in `granted` or has been handed out, never both.
+//! - A grant is either stored in `uncollected` or has been handed out, never both.
 //! - Of the requests that wait for any key of the same key set (the keys that a target may use), only the
 //!   request that will be served next has a retry time.
 
+mod events;
 mod outcome;
 mod serving;
 #[cfg(test)]
@@ -22,10 +26,12 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+pub use self::events::COLLECT_WITHIN;
+use self::events::{Events, Uncollected};
 pub use self::outcome::{AdmissionOutcome, Rejection};
 use super::cooldown::{CooldownReason, RefusalWait};
 use super::demand::Demand;
-use super::denial::{Denial, Wait, WaitReason};
+use super::denial::{Denial, WaitReason};
 use super::fairness::{Caller, FairClocks};
 use super::grant::Grant;
 use super::key::{KeyId, KeyLimits};
@@ -54,9 +60,10 @@ pub struct Admission<W> {
     fair: FairClocks,
     /// For each target, the heads of its queues that wait for a key or are about to be served.
     blocked: Vec<BTreeSet<BlockedHead>>,
-    /// Grants for requests that were served while they waited in a queue. The next [`Admission::poll`] of a
-    /// request removes its grant from this map and returns the grant.
-    granted: BTreeMap<(TargetId, Ticket), Grant>,
+    /// Outcomes of requests that have left their queues. The next [`Admission::poll`] of a request takes its
+    /// outcome.
+    uncollected: BTreeMap<(TargetId, Ticket), Uncollected>,
+    events: Events,
 }
 
 /// Identifies a request that is at the head of its queue and waits for a key. Ordered by queue position.
@@ -65,9 +72,13 @@ type BlockedHead = (QueuePosition, TargetId, KeyConstraint);
 #[derive(Debug)]
 struct Waiter<W> {
     waker: W,
-    /// The limiter's most recent denial of this request. `None` if the request is not the head of its queue
-    /// or has not been denied yet.
-    wait: Option<Wait>,
+    /// The end of the wait in the limiter's most recent denial of this request, and whether the request might
+    /// be granted before. `None` if the request is not the head of its queue or has not been denied yet. Set
+    /// by [`Admission::set_wait`].
+    wait: Option<(Timestamp, bool)>,
+    /// Whether the owner of the request did not poll it in time when it was woken before. Such a request gets
+    /// no grant while its owner is away: it is only woken.
+    is_slow: bool,
 }
 
 impl<W> Default for Admission<W> {
@@ -85,7 +96,8 @@ impl<W> Admission<W> {
             waiting: 0,
             fair: FairClocks::default(),
             blocked: Vec::new(),
-            granted: BTreeMap::new(),
+            uncollected: BTreeMap::new(),
+            events: Events::default(),
         };
         admission.add_queues();
         admission
@@ -178,6 +190,7 @@ impl<W: Clone> Admission<W> {
         now: Timestamp,
         wakes: &mut Vec<W>,
     ) -> AdmissionOutcome {
+        self.advance(now, wakes);
         if self.waiting == 0 || !self.queues[target.index()].has_waiters(request.constraint) {
             match self.acquire_now(target, request, None, now) {
                 Ok(grant) => return AdmissionOutcome::Granted(grant),
@@ -206,49 +219,24 @@ impl<W: Clone> Admission<W> {
         if let Some(why) = self.limiter.unsatisfiable(target, demand, constraint) {
             return AdmissionOutcome::Rejected(Rejection::Unsatisfiable(why));
         }
+        if !request.wait_for_keys
+            && let Some(first) = self.limiter.lost_keys(target, constraint, now)
+        {
+            return AdmissionOutcome::Rejected(Rejection::no_usable_key(first));
+        }
         let ahead = self.queues[target.index()].ahead(constraint, request.caller, request.ticket);
         let ready_at = self.limiter.earliest(target, demand, ahead, constraint, now);
         if ready_at > request.deadline || now >= request.deadline {
-            return self.too_late(target, request, Some(ready_at), now);
+            return AdmissionOutcome::Rejected(self.too_late(target, request, Some(ready_at), now));
         }
         if self.waiting(target) >= MAX_WAITING {
             return AdmissionOutcome::Rejected(Rejection::QueueFull { ready_at });
         }
-        self.insert(target, *request, waker.clone());
-        self.poll(target, request, waker, now, wakes)
-    }
-
-    /// Returns the current outcome of a queued request: granted, rejected, or still waiting. Must be called
-    /// when the request's waker is called, and no later than the time in the most recent
-    /// [`AdmissionOutcome::Wait`].
-    pub fn poll(
-        &mut self,
-        target: TargetId,
-        request: &AcquireRequest,
-        waker: &W,
-        now: Timestamp,
-        wakes: &mut Vec<W>,
-    ) -> AdmissionOutcome {
-        if self.is_head(target, request) && now < request.deadline {
+        self.insert(target, *request, waker.clone(), now);
+        if self.is_head(target, request) {
             self.serve_target(target, now, wakes);
         }
-        if let Some(grant) = self.granted.remove(&(target, request.ticket)) {
-            return AdmissionOutcome::Granted(grant);
-        }
-        let waiter = self.queues[target.index()].waiter_mut(request);
-        let wait = waiter.and_then(|waiter| {
-            waiter.waker.clone_from(waker);
-            // A retry time in the past is outdated: an older request has taken over the timer.
-            waiter.wait.filter(|wait| wait.until > now)
-        });
-        let hopeless = wait.is_some_and(|wait| !wait.slot && wait.until > request.deadline);
-        if hopeless || now >= request.deadline {
-            self.leave(target, request, now, wakes);
-            let ready_at = wait.filter(|wait| !wait.slot).map(|wait| wait.until);
-            return self.too_late(target, request, ready_at, now);
-        }
-        let until = wait.map_or(request.deadline, |wait| wait.until.min(request.deadline));
-        AdmissionOutcome::Wait(until)
+        self.poll(target, request, waker, now, wakes)
     }
 
     fn too_late(
@@ -257,18 +245,19 @@ impl<W: Clone> Admission<W> {
         request: &AcquireRequest,
         ready_at: Option<Timestamp>,
         now: Timestamp,
-    ) -> AdmissionOutcome {
+    ) -> Rejection {
         let why = self
             .limiter
             .wait_reason(target, request.demand, request.constraint, now);
-        AdmissionOutcome::Rejected(Rejection::TooLate { ready_at, why })
+        Rejection::TooLate { ready_at, why }
     }
 
     /// Removes a queued request. If the request has been granted in the meantime, releases its grant as
     /// unused.
     pub fn cancel(&mut self, target: TargetId, request: &AcquireRequest, now: Timestamp, wakes: &mut Vec<W>) {
-        match self.granted.remove(&(target, request.ticket)) {
-            Some(mut grant) => self.release(&mut grant, false, now, wakes),
+        match self.collect(target, request.ticket) {
+            Some(Uncollected::Granted(mut grant, _)) => self.release(&mut grant, false, now, wakes),
+            Some(Uncollected::Woken(_) | Uncollected::Rejected(_)) => {}
             None => self.leave(target, request, now, wakes),
         }
     }
@@ -299,6 +288,12 @@ impl<W: Clone> Admission<W> {
         self.serve_after(grant, changed || made_room, now, wakes);
     }
 
+    /// Records how long the outcome of a probe is awaited. See [`Limiter::await_probe`].
+    pub fn await_probe(&mut self, grant: &Grant, is_sent: bool, now: Timestamp, wakes: &mut Vec<W>) {
+        self.limiter.await_probe(grant, is_sent, now);
+        self.serve_key(grant.key(), now, wakes);
+    }
+
     /// Records that an attempt succeeded. See [`Limiter::record_success`].
     pub fn record_success(&mut self, grant: &Grant, now: Timestamp, wakes: &mut Vec<W>) {
         if self.limiter.record_success(grant, now) {
@@ -316,6 +311,7 @@ impl<W: Clone> Admission<W> {
         wakes: &mut Vec<W>,
     ) -> Option<ProvisionalCooldown> {
         let cooldown = self.limiter.record_refusal(grant, reason, wait, now);
+        self.reject_without_keys(grant.key(), now, wakes);
         self.serve_key(grant.key(), now, wakes);
         cooldown
     }
@@ -341,6 +337,7 @@ impl<W: Clone> Admission<W> {
     /// Enables or disables a key. See [`Limiter::set_enabled`].
     pub fn set_enabled(&mut self, key: KeyId, enabled: bool, now: Timestamp, wakes: &mut Vec<W>) {
         self.limiter.set_enabled(key, enabled, now);
+        self.reject_without_keys(Some(key), now, wakes);
         self.serve_key(Some(key), now, wakes);
     }
 
@@ -354,6 +351,7 @@ impl<W: Clone> Admission<W> {
         wakes: &mut Vec<W>,
     ) {
         self.limiter.set_cooldown(key, reason, until, now);
+        self.reject_without_keys(Some(key), now, wakes);
         self.serve_key(Some(key), now, wakes);
     }
 
@@ -384,6 +382,24 @@ impl<W: Clone> Admission<W> {
     /// Spends one retry from the target's retry budget. Returns whether the budget had a retry left.
     pub fn try_spend_retry(&mut self, target: TargetId, now: Timestamp) -> bool {
         self.limiter.try_spend_retry(target, now)
+    }
+
+    /// Rejects the requests that the loss of a key leaves without a usable one, unless they wait for keys.
+    fn reject_without_keys(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<W>) {
+        let Some(key) = key.filter(|_| self.waiting > 0) else {
+            return;
+        };
+        for target in self.limiter.users(key).collect::<Vec<_>>() {
+            for constraint in self.queues[target.index()].constraints() {
+                let Some(first) = self.limiter.lost_keys(target, constraint, now) else {
+                    continue;
+                };
+                for request in self.queues[target.index()].requests_that_need_keys(constraint) {
+                    self.reject(target, &request, Rejection::no_usable_key(first), wakes);
+                }
+                self.serve_target(target, now, wakes);
+            }
+        }
     }
 
     /// Serves the queues that wait for the grant's key. If `target_changed`, also serves the queues of the

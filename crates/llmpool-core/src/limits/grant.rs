@@ -16,6 +16,8 @@ pub struct Grant {
     pub(super) key: Option<KeyId>,
     /// Where the key is stored in the key set of the target.
     pub(super) place: KeyPlace,
+    /// Whether the attempt is a probe after a rate refusal.
+    pub(super) is_probe: bool,
     /// Epoch of the target's health when the attempt started. Every change of health begins a new epoch. If
     /// the epoch has changed since then, the response to the attempt says nothing about the target's current
     /// health.
@@ -43,6 +45,13 @@ impl Grant {
     #[inline(always)]
     pub fn key(&self) -> Option<KeyId> {
         self.key
+    }
+
+    /// Returns whether the attempt shows, after a rate refusal, whether the provider admits requests again. If so,
+    /// report when the request is sent: see [`Limiter::await_probe`](super::limiter::Limiter::await_probe).
+    #[inline(always)]
+    pub fn is_probe(&self) -> bool {
+        self.is_probe
     }
 
     /// Returns the target of the attempt.

@@ -26,10 +26,13 @@ use super::key_set::{KeyPlace, KeySet};
 use super::key_table::{KeyTable, sorted};
 use super::limit_set::LimitSet;
 use super::limits::Limits;
-use super::observed_limits::SavedPace;
+use super::observed_limits::{PROBE_TIME, SavedPace};
 use super::quota_group::QuotaGroupId;
 use super::target::{TargetId, TargetLimits, TargetState};
 use crate::time::Timestamp;
+
+/// Time in which a connection for a probe is expected to be open.
+const MAX_CONNECT: Duration = Duration::from_secs(5);
 
 /// All limits of one provider. Reads no clock: the caller passes `now`.
 #[derive(Clone, Debug, Default)]
@@ -247,6 +250,7 @@ impl Limiter {
             target,
             key: None,
             place: place.unwrap_or_default(),
+            is_probe: false,
             epoch: state.health.epoch(),
             demand,
             unsettled: demand.tokens > 0,
@@ -259,7 +263,7 @@ impl Limiter {
             let id = set.id_of(place);
             grant.key = Some(id);
             grant.denial_epoch = set.begin_attempt(place, now);
-            set.observed_mut(place, &mut self.key_table).charge(now);
+            grant.is_probe = set.observed_mut(place, &mut self.key_table).charge(now);
             self.key_table.reserve(id, &mut grant);
             self.update(id, now);
         }
@@ -351,6 +355,22 @@ impl Limiter {
         let key_table = &mut self.key_table;
         let keys = grant.key().map(move |id| key_table.limit_sets_mut(id));
         std::iter::once(target).chain(keys.into_iter().flatten())
+    }
+
+    /// Records how long the outcome of a probe is awaited. Without a refusal until then, the provider counts as
+    /// admitting requests.
+    ///
+    /// `is_sent`: whether the request has been sent. If not, its connection may still have to be opened. A probe
+    /// for which this method is not called counts as sent when it was granted.
+    pub fn await_probe(&mut self, grant: &Grant, is_sent: bool, now: Timestamp) {
+        let connecting = if is_sent { Duration::ZERO } else { MAX_CONNECT };
+        let until = now + connecting + PROBE_TIME;
+        if let (Some(set), Some(id)) = (&mut self.targets[grant.target.index()].key_set, grant.key) {
+            let observed = set.observed_mut(grant.place, &mut self.key_table);
+            if observed.await_probe(grant.charge.at, until) {
+                self.update(id, now);
+            }
+        }
     }
 
     /// Records that an attempt succeeded, which shows that its key and target are healthy. Returns whether

@@ -45,7 +45,7 @@ mod wait_queue;
 mod window;
 
 pub use self::account_names::AccountNames;
-pub use self::admission::{Admission, AdmissionOutcome, MAX_WAITING, Rejection};
+pub use self::admission::{Admission, AdmissionOutcome, COLLECT_WITHIN, MAX_WAITING, Rejection};
 pub use self::affinity::{Affinity, AffinityError, MAX_RECORDED};
 pub use self::bucket::{Bucket, BucketDenied};
 pub use self::charge_id::ChargeId;

@@ -10,7 +10,7 @@ mod tests;
 mod throughput;
 
 use self::pace::Pace;
-pub(super) use self::pace::SavedPace;
+pub(super) use self::pace::{PROBE_TIME, SavedPace};
 use super::cooldown::RefusalWait;
 use super::limits::LimitKind;
 use super::obstacle::Obstacle;
@@ -81,12 +81,10 @@ impl ObservedLimits {
         pace.is_some_and(|pace| pace.await_probe(sent_at, until))
     }
 
-    /// Charges a request that is sent at `now`.
+    /// Charges a request that is sent at `now`. Returns whether the request is a probe.
     #[inline(always)]
-    pub(super) fn charge(&mut self, now: Timestamp) {
-        if self.enabled || self.pace.is_some() {
-            self.pace_mut(now).charge(now);
-        }
+    pub(super) fn charge(&mut self, now: Timestamp) -> bool {
+        (self.enabled || self.pace.is_some()) && self.pace_mut(now).charge(now)
     }
 
     /// Refunds a charge made at `sent_at` for a request that was not sent.

@@ -40,6 +40,9 @@ pub struct AcquireRequest {
     /// The time at which the caller stops waiting. A request that cannot be granted before this time is
     /// rejected.
     pub deadline: Timestamp,
+    /// Whether the request also waits while no key is usable. Otherwise it is rejected as soon as every key
+    /// that it may use is invalid, out of quota, forbidden or disabled.
+    pub wait_for_keys: bool,
 }
 
 /// Position of a caller's first request in a queue. Positions are ordered by the caller's fair clock, a
@@ -199,6 +202,27 @@ impl<S> WaitQueue<S> {
         let queue = self.queues.get_mut(&request.constraint)?;
         let own = queue.callers.get_mut(&request.caller)?;
         own.waiters.get_mut(&request.ticket).map(|(_, waiter)| waiter)
+    }
+
+    /// Returns a waiting request and the data stored with it.
+    pub fn find(
+        &self,
+        constraint: KeyConstraint,
+        caller: Caller,
+        ticket: Ticket,
+    ) -> Option<(&AcquireRequest, &S)> {
+        let own = self.queues.get(&constraint)?.callers.get(&caller)?;
+        own.waiters
+            .get(&ticket)
+            .map(|(request, waiter)| (request, waiter))
+    }
+
+    /// Returns the requests with this constraint that do not wait for keys.
+    pub fn requests_that_need_keys(&self, constraint: KeyConstraint) -> Vec<AcquireRequest> {
+        let callers = self.queues.get(&constraint).into_iter();
+        let callers = callers.flat_map(|queue| queue.callers.values());
+        let requests = callers.flat_map(|own| own.waiters.values().map(|(request, _)| *request));
+        requests.filter(|request| !request.wait_for_keys).collect()
     }
 
     /// Returns the position of the request to serve next among those with this constraint, or `None` if no

@@ -76,6 +76,7 @@ impl Permits {
             demand: self.demand,
             constraint: KeyConstraint::Any,
             deadline: Timestamp::MAX,
+            wait_for_keys: false,
         };
         let mut wakes = Vec::new();
         let AdmissionOutcome::Granted(mut grant) =
@@ -134,7 +135,7 @@ impl Waiters {
             let outcome = self
                 .admission
                 .acquire(*target, request, Waker::noop(), self.now, &mut wakes);
-            assert!(matches!(outcome, AdmissionOutcome::Wait(_)));
+            assert!(matches!(outcome, AdmissionOutcome::Wait));
         }
     }
 
@@ -156,5 +157,6 @@ fn request(ticket: u64) -> AcquireRequest {
         demand: Demand::ONE,
         constraint: KeyConstraint::Any,
         deadline: Timestamp::MAX,
+        wait_for_keys: false,
     }
 }

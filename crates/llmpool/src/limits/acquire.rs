@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 
 use llmpool_core::limits::{AcquireRequest, AdmissionOutcome, Rejection, TargetId};
 
+use super::driver::Driver;
 use super::permit::Permit;
 use super::shared_admission::SharedAdmission;
-use crate::clock::Timer;
+use crate::clock;
 use crate::sync::Arc;
 
 impl SharedAdmission {
@@ -31,20 +32,18 @@ impl SharedAdmission {
             target,
             request,
             is_queued: false,
-            timer: Timer::default(),
         }
     }
 }
 
-/// A future that waits in the queue of a target until its request is granted or rejected. The timer fires at
-/// the deadline or at the next time at which the request may be granted, whichever is earlier.
+/// A future that waits in the queue of a target until its request is granted or rejected. It has no timer: the
+/// [`Driver`] of its runtime watches the time.
 #[derive(Debug)]
 pub(crate) struct Acquire {
     admission: Arc<SharedAdmission>,
     target: TargetId,
     request: AcquireRequest,
     is_queued: bool,
-    timer: Timer,
 }
 
 impl Future for Acquire {
@@ -52,33 +51,26 @@ impl Future for Acquire {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        loop {
-            if let Poll::Ready(result) = this.poll_admission(cx) {
-                return Poll::Ready(result);
-            }
-            if this.timer.poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-        }
-    }
-}
-
-impl Acquire {
-    fn poll_admission(&mut self, cx: &mut Context<'_>) -> Poll<Result<Permit, Rejection>> {
-        let (target, request, is_queued) = (self.target, self.request, self.is_queued);
-        let outcome = self.admission.change(|admission, now, wakes| {
-            if is_queued {
+        let (target, request, is_queued) = (this.target, this.request, this.is_queued);
+        let outcome = this.admission.change(|admission, now, wakes| {
+            let outcome = if is_queued {
                 admission.poll(target, &request, cx.waker(), now, wakes)
             } else {
                 admission.acquire(target, &request, cx.waker(), now, wakes)
+            };
+            if let AdmissionOutcome::Granted(grant) = &outcome
+                && grant.is_probe()
+            {
+                admission.await_probe(grant, false, now, wakes);
             }
+            outcome
         });
-        self.is_queued = matches!(outcome, AdmissionOutcome::Wait(_));
+        this.is_queued = matches!(outcome, AdmissionOutcome::Wait);
         match outcome {
-            AdmissionOutcome::Granted(grant) => Poll::Ready(Ok(Permit::new(self.admission.clone(), grant))),
+            AdmissionOutcome::Granted(grant) => Poll::Ready(Ok(Permit::new(this.admission.clone(), grant))),
             AdmissionOutcome::Rejected(rejection) => Poll::Ready(Err(rejection)),
-            AdmissionOutcome::Wait(until) => {
-                self.timer.set(until);
+            AdmissionOutcome::Wait => {
+                clock::spawn(|runtime| Driver::add(&this.admission, runtime));
                 Poll::Pending
             }
         }

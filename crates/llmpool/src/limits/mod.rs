@@ -1,7 +1,8 @@
 //! Waiting for permits. Core's admission decides which request gets a permit. This module adds a lock, wakers
-//! and timers.
+//! and a timer.
 
 mod acquire;
+mod driver;
 mod permit;
 mod shared_admission;
 

@@ -36,6 +36,11 @@ impl Permit {
     /// Marks the reserved quota as spent. Called when the request is handed to a connection.
     pub(crate) fn mark_used(&mut self) {
         self.is_used = true;
+        if self.grant.is_probe() {
+            let grant = &self.grant;
+            self.admission
+                .change(|admission, now, wakes| admission.await_probe(grant, true, now, wakes));
+        }
     }
 
     /// Marks the reserved quota as unspent. Called if the connection closes before the request is written.

@@ -2,6 +2,7 @@
 
 use super::super::denial::{Unsatisfiable, WaitReason};
 use super::super::grant::Grant;
+use super::super::key::KeyAvailability;
 use crate::time::Timestamp;
 
 /// The outcome of [`Admission::acquire`](super::Admission::acquire) and
@@ -17,9 +18,8 @@ pub enum AdmissionOutcome {
     /// The request was rejected and is no longer queued.
     Rejected(Rejection),
     /// The request is queued. Call [`Admission::poll`](super::Admission::poll) again when the request's waker
-    /// is called, and no later than the contained time. The contained time is never after the request's
-    /// deadline.
-    Wait(Timestamp),
+    /// is called.
+    Wait,
 }
 
 /// Why a request was rejected instead of being granted or queued.
@@ -40,4 +40,15 @@ pub enum Rejection {
     },
     /// The request can never be granted under the current limits.
     Unsatisfiable(Unsatisfiable),
+}
+
+impl Rejection {
+    /// Returns the rejection of a request that may use only keys that are not usable. `first`: the
+    /// availability of the key that recovers first.
+    pub(super) fn no_usable_key(first: KeyAvailability) -> Self {
+        Self::TooLate {
+            ready_at: first.until(),
+            why: WaitReason::KeysUnavailable(first),
+        }
+    }
 }

@@ -64,34 +64,35 @@ impl<W: Clone> Admission<W> {
         heads.next().copied().map(Reverse)
     }
 
-    /// Asks the limiter for a grant for a queue head.
+    /// Asks the limiter for a grant for a queue head. Rejects the head if its deadline is too early.
     fn serve_head(&mut self, head: BlockedHead, now: Timestamp, wakes: &mut Vec<W>) {
         let (position, target, constraint) = head;
         let Some(QueueHead { request, waiter, .. }) = self.queues[target.index()].head(constraint) else {
             return;
         };
-        let (request, known) = (*request, waiter.wait);
-        let wait = match self.acquire_now(target, &request, Some(position), now) {
+        let (request, is_slow) = (*request, waiter.is_slow);
+        match self.acquire_now(target, &request, Some(position), now) {
             Ok(grant) => {
                 wakes.extend(self.remove(target, &request));
-                self.granted.insert((target, request.ticket), grant);
-                return self.block_head(target, constraint);
+                self.keep_grant(target, request.ticket, grant, is_slow, now);
+                self.block_head(target, constraint);
             }
-            Err(Some(Denial::Wait(wait))) => Some(wait),
+            Err(Some(Denial::Wait(wait))) if !wait.slot && wait.until > request.deadline => {
+                let rejection = self.too_late(target, &request, Some(wait.until), now);
+                self.reject(target, &request, rejection, wakes);
+                self.block_head(target, constraint);
+            }
+            Err(Some(Denial::Wait(wait))) => {
+                if wait.why.is_of_target() {
+                    self.unblock(target, position, constraint);
+                }
+                self.set_wait(target, &request, Some(&wait), now);
+            }
             // `acquire` has already rejected unsatisfiable requests. If a limit shrinks afterwards, the
             // request waits until its deadline.
-            Err(Some(Denial::Unsatisfiable(_))) => return self.unblock(target, position, constraint),
+            Err(Some(Denial::Unsatisfiable(_))) => self.unblock(target, position, constraint),
             // Served again after the older request for which all keys are kept.
-            Err(None) => None,
-        };
-        if wait.is_some_and(|wait| wait.why.is_of_target()) {
-            self.unblock(target, position, constraint);
-        }
-        if known != wait
-            && let Some(waiter) = self.queues[target.index()].waiter_mut(&request)
-        {
-            waiter.wait = wait;
-            wakes.push(waiter.waker.clone());
+            Err(None) => self.set_wait(target, &request, None, now),
         }
     }
 
@@ -169,13 +170,22 @@ impl<W: Clone> Admission<W> {
 
     /// Adds a request to its queue. If the request becomes the head of the queue, the previous head loses its
     /// retry time and is served once it is the head again.
-    pub(super) fn insert(&mut self, target: TargetId, request: AcquireRequest, waker: W) {
+    pub(super) fn insert(&mut self, target: TargetId, request: AcquireRequest, waker: W, now: Timestamp) {
+        self.schedule_deadline(target, &request);
         let queue = &mut self.queues[target.index()];
         let previous = queue
             .head(request.constraint)
             .map(|head| (head.position, *head.request));
         let before = queue.count();
-        queue.insert(request, Waiter { waker, wait: None }, &mut self.fair);
+        queue.insert(
+            request,
+            Waiter {
+                waker,
+                wait: None,
+                is_slow: false,
+            },
+            &mut self.fair,
+        );
         self.waiting += queue.count() - before;
         let Some((position, second)) = previous else {
             return;
@@ -183,9 +193,7 @@ impl<W: Clone> Admission<W> {
         if queue.head_position(request.constraint) == Some(position) {
             return;
         }
-        if let Some(waiter) = queue.waiter_mut(&second) {
-            waiter.wait = None;
-        }
+        self.set_wait(target, &second, None, now);
         self.unblock(target, position, request.constraint);
     }
 
@@ -207,7 +215,7 @@ impl<W: Clone> Admission<W> {
 
     /// Removes a request from its queue, without serving the next request. Returns the request's waker, or
     /// `None` if the request was not queued.
-    fn remove(&mut self, target: TargetId, request: &AcquireRequest) -> Option<W> {
+    pub(super) fn remove(&mut self, target: TargetId, request: &AcquireRequest) -> Option<W> {
         let queue = &mut self.queues[target.index()];
         let head = queue.head_position(request.constraint);
         let waiter = queue.remove(request, &mut self.fair);
@@ -215,7 +223,9 @@ impl<W: Clone> Admission<W> {
         if let Some(position) = head.filter(|head| head.ticket == request.ticket) {
             self.unblock(target, position, request.constraint);
         }
-        waiter.map(|waiter| waiter.waker)
+        let Waiter { waker, wait, .. } = waiter?;
+        self.unschedule(target, request, wait.map(|(until, _)| until));
+        Some(waker)
     }
 
     pub(super) fn is_head(&self, target: TargetId, request: &AcquireRequest) -> bool {

@@ -14,6 +14,7 @@ fn request(ticket: u64, constraint: KeyConstraint) -> AcquireRequest {
         demand: Demand::ONE,
         constraint,
         deadline: NOW + Duration::from_secs(60),
+        wait_for_keys: true,
     }
 }
 
@@ -50,7 +51,7 @@ fn waiter_for_its_target_is_not_overtaken_on_a_key() {
         (3, wide, KeyConstraint::Any),
     ] {
         let outcome = admission.acquire(target, &request(ticket, constraint), &ticket, NOW, &mut wakes);
-        assert!(matches!(outcome, AdmissionOutcome::Wait(_)), "{outcome:?}");
+        assert!(matches!(outcome, AdmissionOutcome::Wait), "{outcome:?}");
     }
     let mut order = Vec::new();
     for _ in 0..3 {
@@ -63,7 +64,7 @@ fn waiter_for_its_target_is_not_overtaken_on_a_key() {
         ];
         let mut next = next
             .into_iter()
-            .filter(|(ticket, _, _)| admission.granted.keys().any(|(_, own)| own.0 == *ticket));
+            .filter(|(ticket, _, _)| admission.uncollected.keys().any(|(_, own)| own.0 == *ticket));
         let (ticket, target, constraint) = next.next().expect("no waiter was granted");
         order.push(ticket);
         held = granted(admission.poll(target, &request(ticket, constraint), &ticket, NOW, &mut wakes));
@@ -115,7 +116,7 @@ fn request_is_not_rejected_for_tokens_that_may_be_returned() {
                 &mut wakes,
             ) {
                 AdmissionOutcome::Granted(grant) => held.push(grant),
-                AdmissionOutcome::Wait(_) => {}
+                AdmissionOutcome::Wait => {}
                 rejected @ AdmissionOutcome::Rejected(_) => panic!("{rejected:?}"),
             }
         }
@@ -146,7 +147,7 @@ fn waiter_is_woken_when_tokens_turn_out_to_be_used() {
         let mut grant = granted(admission.acquire(target, &first, &0, NOW, &mut wakes));
         let second = request_with_tokens(1, 2000);
         let outcome = admission.acquire(target, &second, &1, NOW, &mut wakes);
-        assert!(matches!(outcome, AdmissionOutcome::Wait(_)), "{outcome:?}");
+        assert!(matches!(outcome, AdmissionOutcome::Wait), "{outcome:?}");
         admission.settle(&mut grant, 9000, NOW, &mut wakes);
         admission.release(&mut grant, true, NOW, &mut wakes);
         assert!(wakes.contains(&1), "of key: {of_key}");
@@ -207,10 +208,7 @@ impl Fixture {
 
     fn wait(&mut self, ticket: u64, constraint: KeyConstraint) {
         let outcome = self.acquire(ticket, constraint);
-        assert!(
-            matches!(outcome, AdmissionOutcome::Wait(_)),
-            "{ticket}: {outcome:?}"
-        );
+        assert!(matches!(outcome, AdmissionOutcome::Wait), "{ticket}: {outcome:?}");
     }
 
     /// Queues a request for a key of another target that is disabled; no change of this fixture concerns it.
@@ -221,7 +219,7 @@ impl Fixture {
         let outcome = self
             .admission
             .acquire(self.other, &request, &99, NOW, &mut self.wakes);
-        assert!(matches!(outcome, AdmissionOutcome::Wait(_)), "{outcome:?}");
+        assert!(matches!(outcome, AdmissionOutcome::Wait), "{outcome:?}");
         self.wakes.clear();
     }
 
@@ -265,7 +263,7 @@ fn release_wakes_the_waiter_for_the_slot() {
             fixture.wait(2, KeyConstraint::Any);
             fixture.wait_elsewhere();
             let wakes = fixture.change(|admission, wakes| admission.release(&mut grant, used, NOW, wakes));
-            assert_eq!(wakes, [1, 2], "granted, and next to hold the timer");
+            assert_eq!(wakes, [1]);
         }
     }
 }
@@ -303,7 +301,7 @@ fn settle_wakes_the_waiter_for_tokens() {
         let first = request_with_tokens(0, 9000);
         let mut grant = granted(admission.acquire(target, &first, &0, NOW, &mut wakes));
         let outcome = admission.acquire(target, &request_with_tokens(1, 2000), &1, NOW, &mut wakes);
-        assert!(matches!(outcome, AdmissionOutcome::Wait(_)), "{outcome:?}");
+        assert!(matches!(outcome, AdmissionOutcome::Wait), "{outcome:?}");
         wakes.clear();
         admission.settle(&mut grant, 5, NOW, &mut wakes);
         assert_eq!(wakes, [1], "of key: {of_key}");
@@ -345,7 +343,7 @@ fn success_of_a_target_probe_wakes_the_waiter() {
     assert_eq!(wakes, [2]);
 }
 
-/// A waiter whose time has come is granted by its own timer, not by the success of another attempt.
+/// A waiter whose time has come is granted by `advance`, not by the success of another attempt.
 #[test]
 fn success_without_a_change_serves_no_queue() {
     let rate_limit = RateLimit::new(1, 1.0).ok();
@@ -359,7 +357,7 @@ fn success_without_a_change_serves_no_queue() {
 
 /// The wait of the head changes from a slot to the end of the cooldown.
 #[test]
-fn refusal_wakes_the_waiter_for_the_key() {
+fn refusal_schedules_the_retry_of_the_waiter_for_the_key() {
     for reason in [CooldownReason::Invalid, CooldownReason::Unclear] {
         let mut fixture = Fixture::new(1, slots(1), Limits::default());
         let grant = fixture.grant(0);
@@ -369,12 +367,16 @@ fn refusal_wakes_the_waiter_for_the_key() {
         let wakes = fixture.change(|admission, wakes| {
             admission.record_refusal(&grant, reason, duration, NOW, wakes);
         });
-        assert_eq!(wakes, [1], "{reason:?}");
+        assert!(wakes.is_empty(), "{reason:?}");
+        assert_eq!(
+            fixture.admission.next_event(),
+            Some(NOW + Duration::from_secs(10))
+        );
     }
 }
 
 #[test]
-fn target_failure_wakes_the_waiter_for_the_target() {
+fn target_failure_schedules_the_retry_of_its_waiter() {
     let mut fixture = Fixture::new(1, Limits::default(), slots(1));
     let grant = fixture.grant(0);
     fixture.wait(1, KeyConstraint::Any);
@@ -382,7 +384,11 @@ fn target_failure_wakes_the_waiter_for_the_target() {
     let duration = Some(Duration::from_secs(10));
     let wakes =
         fixture.change(|admission, wakes| admission.record_target_failure(&grant, duration, NOW, wakes));
-    assert_eq!(wakes, [1]);
+    assert!(wakes.is_empty());
+    assert_eq!(
+        fixture.admission.next_event(),
+        Some(NOW + Duration::from_secs(10))
+    );
 }
 
 #[test]
@@ -405,14 +411,15 @@ fn enabled_key_wakes_its_waiter() {
 }
 
 #[test]
-fn longer_cooldown_wakes_the_waiter_for_the_key() {
+fn longer_cooldown_moves_the_retry_of_the_waiter() {
     let mut fixture = unlimited();
     fixture.cool_down(CooldownReason::Throttled, 10);
     let (key, until) = (fixture.keys[0], NOW + Duration::from_secs(20));
     let wakes = fixture.change(|admission, wakes| {
         admission.set_cooldown(key, CooldownReason::Throttled, until, NOW, wakes);
     });
-    assert_eq!(wakes, [1]);
+    assert!(wakes.is_empty());
+    assert_eq!(fixture.admission.next_event(), Some(until));
 }
 
 /// Returns an admission with two keys of one quota group, each with its own target. The second key is added
@@ -437,7 +444,7 @@ fn released_slot_of_a_group_wakes_the_waiter_for_any_key_of_the_group() {
             admission.acquire(targets[target], &request, &ticket, NOW, &mut wakes)
         };
         let mut held = granted(acquire(holder, 0));
-        assert!(matches!(acquire(waiter, 1), AdmissionOutcome::Wait(_)));
+        assert!(matches!(acquire(waiter, 1), AdmissionOutcome::Wait));
         wakes.clear();
         admission.release(&mut held, true, NOW, &mut wakes);
         assert_eq!(wakes, [1], "slot of target {holder}");
@@ -445,7 +452,7 @@ fn released_slot_of_a_group_wakes_the_waiter_for_any_key_of_the_group() {
 }
 
 #[test]
-fn cooldown_of_a_group_wakes_the_waiter_for_any_key_of_the_group() {
+fn cooldown_of_a_group_schedules_the_retry_of_its_waiters() {
     for (holder, waiter) in [(0, 1), (1, 0)] {
         let (mut admission, targets) = two_targets_of_one_group(slots(1));
         let mut wakes = Vec::new();
@@ -454,11 +461,13 @@ fn cooldown_of_a_group_wakes_the_waiter_for_any_key_of_the_group() {
             admission.acquire(targets[target], &request, &ticket, NOW, &mut wakes)
         };
         let held = granted(acquire(holder, 0));
-        assert!(matches!(acquire(waiter, 1), AdmissionOutcome::Wait(_)));
+        assert!(matches!(acquire(waiter, 1), AdmissionOutcome::Wait));
         wakes.clear();
         let duration = Some(Duration::from_secs(10));
         admission.record_refusal(&held, CooldownReason::NoQuota, duration, NOW, &mut wakes);
-        assert_eq!(wakes, [1], "cooldown by target {holder}");
+        assert!(wakes.is_empty());
+        let retry_at = Some(NOW + Duration::from_secs(10));
+        assert_eq!(admission.next_event(), retry_at, "cooldown by target {holder}");
     }
 }
 

@@ -28,7 +28,7 @@ const LONG_RUN: Duration = Duration::from_secs(2);
 /// Requests that were held back by a short run are made up for, up to those of this time.
 const MAX_CATCH_UP: f64 = 0.75;
 /// Time after which a probe that was not refused counts as admitted. The answer itself can take minutes.
-pub(super) const PROBE_TIME: Duration = Duration::from_millis(250);
+pub(in crate::limits) const PROBE_TIME: Duration = Duration::from_millis(250);
 /// Minimum pause, if the provider names no time.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 /// Pause after a refusal if neither a time nor a pace is known.
@@ -180,16 +180,17 @@ impl Pace {
         now + Duration::from_secs_f64((1.0 - level) / rate)
     }
 
-    /// Records that a request is sent at `now`.
-    pub(super) fn charge(&mut self, now: Timestamp) {
+    /// Records that a request is sent at `now`. Returns whether it is a probe.
+    #[inline(always)]
+    pub(super) fn charge(&mut self, now: Timestamp) -> bool {
         self.release_if_admitted(now);
         self.not_refused.add(now);
         if let Some(run) = &mut self.run {
             run.probe = Some(now);
             run.probe_until = now + PROBE_TIME;
-            return;
+            return true;
         }
-        let Some(rate) = self.rate else { return };
+        let Some(rate) = self.rate else { return false };
         let level = self.level_now(rate, now);
         // Without the maximum level, so that a slow pace that delays nothing is forgotten, too.
         if self.refilled(rate, now) < 1.5 {
@@ -197,6 +198,7 @@ impl Pace {
         }
         self.level = (level - 1.0).max(-1.0);
         self.level_at = now;
+        false
     }
 
     /// Takes back a request that was charged at `sent_at` but never sent.

@@ -11,6 +11,7 @@ fn of(caller: Caller, ticket: u64) -> AcquireRequest {
         demand: Demand::ONE,
         constraint: KeyConstraint::Any,
         deadline: Timestamp::MAX,
+        wait_for_keys: false,
     }
 }
 
