@@ -133,6 +133,23 @@ mod tests {
     }
 
     #[test]
+    fn per_minute_is_the_slower_of_both_rates() {
+        for (rate_limit, rpm, expected) in [
+            (None, None, None),
+            (Some((1, 2.0)), None, Some(120.0)),
+            (None, Some(60), Some(60.0)),
+            (Some((50, 2.0)), Some(60), Some(60.0)),
+            (Some((50, 0.5)), Some(60), Some(30.0)),
+        ] {
+            assert_eq!(
+                limits(rate_limit, rpm).per_minute(),
+                expected,
+                "{rate_limit:?} {rpm:?}"
+            );
+        }
+    }
+
+    #[test]
     fn stricter_limits_are_not_slower_than_both_sides() {
         let rate_limits = [
             None,
