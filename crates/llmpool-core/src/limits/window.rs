@@ -92,16 +92,13 @@ impl SlidingWindow {
     ///
     /// Returns `now` if `total` can be charged at once, and [`Timestamp::MAX`] if the limit is 0.
     pub(super) fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
-        let Some(others) = total.checked_sub(1) else {
-            return now;
-        };
-        let limit = u64::from(self.limit);
-        let Some(spans) = others.checked_div(limit) else {
-            return Timestamp::MAX;
-        };
+        if self.limit == 0 || total == 0 {
+            return if total == 0 { now } else { Timestamp::MAX };
+        }
+        let (limit, others) = (u64::from(self.limit), total - 1);
         let ready = self.reduced_to(limit - 1 - others % limit, now);
         let span = self.shape.segment * (self.shape.count - 1);
-        ready.saturating_add_nanos(spans.saturating_mul(span))
+        ready.saturating_add_nanos((others / limit).saturating_mul(span))
     }
 
     /// Returns the earliest time at which `amount` can be charged, assuming that `unsettled` of the amount
