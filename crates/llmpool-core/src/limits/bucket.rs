@@ -63,21 +63,9 @@ struct Peak {
     height: i128,
 }
 
-/// Why a bucket cannot provide an amount of tokens now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BucketDenied {
-    /// The amount will be available at the contained time if no other charge is made before then.
-    Until(Timestamp),
-    /// The amount can never be available, because it exceeds the capacity of the bucket.
-    Never {
-        /// Maximum number of tokens that the bucket can hold.
-        capacity: u32,
-    },
-}
-
 impl Bucket {
     /// Returns a full bucket. Charges with sequence numbers up to and including `seq` cannot be refunded.
-    pub fn new(rate_limit: RateLimit, seq: u64) -> Self {
+    pub(super) fn new(rate_limit: RateLimit, seq: u64) -> Self {
         Self {
             rate_limit,
             charged: 0,
@@ -91,59 +79,42 @@ impl Bucket {
         &self.rate_limit
     }
 
-    /// Returns `Ok` if `amount` tokens are available. Does not charge them.
-    pub fn check(&self, amount: u32, now: Timestamp) -> Result<(), BucketDenied> {
-        if self.has(amount, now) {
-            return Ok(());
-        }
-        let capacity = self.rate_limit.capacity();
-        Err(if amount > capacity {
-            BucketDenied::Never { capacity }
-        } else {
-            BucketDenied::Until(self.ready_at(u64::from(amount), now))
-        })
-    }
-
-    /// Returns the time from which `amount` tokens are available, or [`Timestamp::MAX`] if they never are.
+    /// Returns the time from which `amount` tokens are available if no other charge is made before then, or
+    /// [`Timestamp::MAX`] if `amount` exceeds the capacity.
     #[inline(always)]
     pub(super) fn available_at(&self, amount: u32, now: Timestamp) -> Timestamp {
-        match self.check(amount, now) {
-            Ok(()) => now,
-            Err(BucketDenied::Until(until)) => until,
-            Err(BucketDenied::Never { .. }) => Timestamp::MAX,
+        if amount > self.rate_limit.capacity() {
+            return Timestamp::MAX;
         }
-    }
-
-    #[inline(always)]
-    fn has(&self, amount: u32, now: Timestamp) -> bool {
-        let (full_at, now) = (self.full_at(), steps_at(now));
-        if full_at <= now {
-            return amount <= self.rate_limit.capacity();
-        }
-        // Compares in steps, because timestamps near the end of the range would all be equal.
-        full_at + self.rate_limit.steps_for(u64::from(amount)) <= now + self.rate_limit.steps_to_fill()
+        self.ready_at(u64::from(amount), now)
     }
 
     /// Returns the earliest time by which `total` tokens can have been charged, if necessary in several
     /// charges.
     ///
     /// `total` may exceed the capacity. Returns `now` if `total` tokens are already available.
-    pub fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
-        let full_at = self.full_at().max(steps_at(now)) + self.rate_limit.steps_for(total);
-        timestamp_at(full_at.saturating_sub(self.rate_limit.steps_to_fill())).max(now)
+    #[inline(always)]
+    pub(super) fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
+        let empty_at = self.full_at().max(steps_at(now)) + self.rate_limit.steps_for(total);
+        let ready_at = empty_at.saturating_sub(self.rate_limit.steps_to_fill());
+        // Avoids the division in the most frequent case.
+        if ready_at <= steps_at(now) {
+            return now;
+        }
+        timestamp_at(ready_at)
     }
 
     /// Charges `amount` tokens, even if fewer are available. The missing tokens become debt, which the refill
     /// must repay before tokens become available again.
     #[inline(always)]
-    pub fn charge(&mut self, amount: u32, seq: u64, now: Timestamp) {
+    pub(super) fn charge(&mut self, amount: u32, seq: u64, now: Timestamp) {
         self.push_peak(seq, steps_at(now).cast_signed() - self.charged);
         self.charged += self.steps_for(amount);
     }
 
     /// Refunds the charge that was made with the sequence number `seq`, so that the bucket is as if this
     /// charge had never been made. `amount` must equal the charged amount.
-    pub fn refund(&mut self, amount: u32, seq: u64) {
+    pub(super) fn refund(&mut self, amount: u32, seq: u64) {
         let steps = self.steps_for(amount);
         self.charged -= steps;
         if self.latest.seq <= seq {
@@ -169,34 +140,28 @@ impl Bucket {
     }
 
     /// Fills the bucket. Earlier charges can no longer be refunded.
-    pub fn reset(&mut self, seq: u64) {
+    pub(super) fn reset(&mut self, seq: u64) {
         self.start_at(seq, -self.charged);
     }
 
     /// Reduces the available tokens to at most `limit`.
-    pub fn cap_at(&mut self, limit: u32, seq: u64, now: Timestamp) {
-        let available = self.available(now);
-        if available > limit {
-            self.charge(available - limit, seq, now);
-        }
+    pub(super) fn cap_at(&mut self, limit: u32, seq: u64, now: Timestamp) {
+        let excess = self.available(now).saturating_sub(limit);
+        self.charge(excess, seq, now);
     }
 
     /// Replaces the rate limit.
     ///
     /// Debt is kept, and so are the available tokens, up to the new capacity. A larger capacity adds no
     /// tokens. Earlier charges can no longer be refunded.
-    pub fn set_rate_limit(&mut self, rate_limit: RateLimit, seq: u64, now: Timestamp) {
+    pub(super) fn set_rate_limit(&mut self, rate_limit: RateLimit, seq: u64, now: Timestamp) {
         if rate_limit == self.rate_limit {
             return;
         }
-        let missing = self.full_at().saturating_sub(steps_at(now));
-        let missing = missing
-            .saturating_mul(PARTS)
-            .div_ceil(self.rate_limit.steps_per_token);
-        let (before, after) = (self.rate_limit.capacity(), rate_limit.capacity());
-        let grown = u128::from(after.saturating_sub(before)) * PARTS;
-        let shrunk = u128::from(before.saturating_sub(after)) * PARTS;
-        let missing = (missing.saturating_add(grown)).saturating_sub(shrunk);
+        let missing = self.full_at().saturating_sub(steps_at(now)).saturating_mul(PARTS);
+        let missing = missing.div_ceil(self.rate_limit.steps_per_token);
+        let new_full = missing.saturating_add(u128::from(rate_limit.capacity()) * PARTS);
+        let missing = new_full.saturating_sub(u128::from(self.rate_limit.capacity()) * PARTS);
         let missing = missing.saturating_mul(rate_limit.steps_per_token).div_ceil(PARTS);
         self.rate_limit = rate_limit;
         self.charged = 0;

@@ -4,9 +4,9 @@ use crate::time::Timestamp;
 
 /// Identifies a charge to a bucket or window, so that the charge can be corrected later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChargeId {
+pub(super) struct ChargeId {
     /// Sequence number of the charge.
-    pub seq: u64,
+    pub(super) seq: u64,
     /// The time of the charge.
-    pub at: Timestamp,
+    pub(super) at: Timestamp,
 }

@@ -66,13 +66,13 @@ impl Limits {
     /// requests more slowly than the slower of the two.
     pub fn stricter(&self, other: &Self) -> Self {
         let least = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
-        let slower = |a: RateLimit, b: RateLimit| if b.per_second() < a.per_second() { b } else { a };
-        let rate_limit = self.rate_limit.into_iter().chain(other.rate_limit).reduce(slower);
+        let rate_limits = self.rate_limit.into_iter().chain(other.rate_limit);
+        let slowest = rate_limits.max_by_key(|rate_limit| rate_limit.steps_per_token);
         let rate_limits = self.rate_limits().chain(other.rate_limits());
         let max_burst = rate_limits.map(|rate_limit| rate_limit.capacity()).min();
         let max_burst = max_burst.unwrap_or(u32::MAX);
         Self {
-            rate_limit: rate_limit.map(|rate_limit| rate_limit.with_burst_at_most(max_burst)),
+            rate_limit: slowest.map(|rate_limit| rate_limit.with_burst_at_most(max_burst)),
             rpm: least(self.rpm, other.rpm),
             tpm: least(self.tpm, other.tpm),
             rpd: least(self.rpd, other.rpd),
@@ -130,6 +130,23 @@ mod tests {
             limits(None, Some(0)).per_minute_bucket(),
             Err(RateLimitError::NoCapacity)
         );
+    }
+
+    #[test]
+    fn per_minute_is_the_slower_of_both_rates() {
+        for (rate_limit, rpm, expected) in [
+            (None, None, None),
+            (Some((1, 2.0)), None, Some(120.0)),
+            (None, Some(60), Some(60.0)),
+            (Some((50, 2.0)), Some(60), Some(60.0)),
+            (Some((50, 0.5)), Some(60), Some(30.0)),
+        ] {
+            assert_eq!(
+                limits(rate_limit, rpm).per_minute(),
+                expected,
+                "{rate_limit:?} {rpm:?}"
+            );
+        }
     }
 
     #[test]

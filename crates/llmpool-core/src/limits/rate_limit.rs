@@ -118,6 +118,38 @@ mod tests {
     }
 
     #[test]
+    fn bucket_that_fills_in_a_hundred_years_is_accepted() {
+        let hundred_years = 100 * 365 * 86_400;
+        assert!(RateLimit::new(hundred_years, 1.0).is_ok());
+        assert_eq!(
+            RateLimit::new(hundred_years + 1, 1.0),
+            Err(RateLimitError::TooSlow)
+        );
+    }
+
+    #[test]
+    fn rate_is_shown_as_it_was_given() {
+        for rate in [0.1, 0.3, 0.7, 7.7, 1e-3, 12.5, 4e9] {
+            assert_eq!(RateLimit::new(1, rate).unwrap().per_second(), rate);
+        }
+        for rate in [1.0 / 3.0, 2.0 / 7e5, 1.234_567_8e-9] {
+            let shown = RateLimit::new(1, rate).unwrap().per_second();
+            assert!((shown / rate - 1.0).abs() < 1e-14, "{shown}");
+        }
+    }
+
+    #[test]
+    fn error_says_what_is_wrong() {
+        for (error, cause) in [
+            (RateLimitError::NoCapacity, "capacity"),
+            (RateLimitError::BadRate, "rate"),
+            (RateLimitError::TooSlow, "hundred years"),
+        ] {
+            assert!(error.to_string().contains(cause), "{error}");
+        }
+    }
+
+    #[test]
     fn rate_is_never_rounded_up() {
         for rate in [0.5, 1.0, 3.0, 7.7, 1e9, 1e18] {
             assert!(

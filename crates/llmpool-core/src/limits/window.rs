@@ -43,7 +43,7 @@ const DAY: WindowShape = WindowShape {
 /// The window reads no clock: the caller passes `now`. If the clock steps back, the window may admit less,
 /// but never more.
 #[derive(Clone, Debug)]
-pub struct SlidingWindow {
+pub(super) struct SlidingWindow {
     pub(super) limit: u32,
     shape: WindowShape,
     charged: u64,
@@ -63,12 +63,12 @@ struct WindowSegment {
 impl SlidingWindow {
     /// Returns an empty window that admits charges of at most `limit` in any 60 s. Charges with sequence numbers
     /// up to and including `seq` are not corrected.
-    pub fn minute(limit: u32, seq: u64) -> Self {
+    pub(super) fn minute(limit: u32, seq: u64) -> Self {
         Self::new(limit, MINUTE, seq)
     }
 
     /// Like [`minute`](Self::minute), but in any 24 h.
-    pub fn day(limit: u32, seq: u64) -> Self {
+    pub(super) fn day(limit: u32, seq: u64) -> Self {
         Self::new(limit, DAY, seq)
     }
 
@@ -85,20 +85,19 @@ impl SlidingWindow {
     /// Returns the earliest time by which `total` can have been charged, if necessary in several charges.
     ///
     /// Returns `now` if `total` can be charged at once, and [`Timestamp::MAX`] if the limit is 0.
-    pub fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
+    pub(super) fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
         if self.limit == 0 || total == 0 {
             return if total == 0 { now } else { Timestamp::MAX };
         }
-        let limit = u64::from(self.limit);
-        let spans = (total - 1) / limit;
-        let ready = self.reduced_to(limit - (total - spans * limit), now);
+        let (limit, others) = (u64::from(self.limit), total - 1);
+        let ready = self.reduced_to(limit - 1 - others % limit, now);
         let span = self.shape.segment * (self.shape.count - 1);
-        ready.saturating_add_nanos(spans.saturating_mul(span))
+        ready.saturating_add_nanos((others / limit).saturating_mul(span))
     }
 
     /// Returns the earliest time at which `amount` can be charged, assuming that `unsettled` of the amount
     /// charged so far turns out to be unused. [`Timestamp::MAX`] if `amount` exceeds the limit.
-    pub fn ready_at_without(&self, unsettled: u64, amount: u64, now: Timestamp) -> Timestamp {
+    pub(super) fn ready_at_without(&self, unsettled: u64, amount: u64, now: Timestamp) -> Timestamp {
         if amount > u64::from(self.limit) {
             return Timestamp::MAX;
         }
@@ -107,21 +106,19 @@ impl SlidingWindow {
 
     /// Returns the earliest time at which the charges that still count add up to at most `rest`.
     fn reduced_to(&self, rest: u64, now: Timestamp) -> Timestamp {
-        if self.charged <= rest {
-            return now;
-        }
-        let mut charged = self.charged;
+        let (mut charged, mut ready) = (self.charged, now);
         for segment in &self.segments {
-            charged -= segment.charged;
             if charged <= rest {
-                return self.expiry_of(segment.number).max(now);
+                break;
             }
+            charged -= segment.charged;
+            ready = ready.max(self.expiry_of(segment.number));
         }
-        now
+        ready
     }
 
     /// Charges `amount`, even beyond the limit.
-    pub fn charge(&mut self, amount: u32, now: Timestamp) {
+    pub(super) fn charge(&mut self, amount: u32, now: Timestamp) {
         self.remove_expired(now);
         // If the clock has stepped back, charges the latest segment. This keeps the segments in order and
         // admits less, not more.
@@ -144,7 +141,7 @@ impl SlidingWindow {
 
     /// Corrects the amount of a charge from `before` to `amount`. Has no effect if the charge no longer counts.
     /// Returns whether the correction makes room for other charges.
-    pub fn correct(&mut self, charge: ChargeId, before: u32, amount: u32) -> bool {
+    pub(super) fn correct(&mut self, charge: ChargeId, before: u32, amount: u32) -> bool {
         let (number, is_contained) = (self.number_at(charge.at), self.contains(charge));
         let found = self
             .segments
@@ -161,7 +158,7 @@ impl SlidingWindow {
     }
 
     /// Removes all charges. Charges with sequence numbers up to and including `seq` can no longer be corrected.
-    pub fn reset(&mut self, seq: u64) {
+    pub(super) fn reset(&mut self, seq: u64) {
         self.empty_at = seq;
         self.charged = 0;
         self.segments.clear();

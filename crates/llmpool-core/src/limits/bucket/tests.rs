@@ -38,11 +38,12 @@ impl NumberedBucket {
         self.seq
     }
 
-    fn try_charge(&mut self, amount: u32, now: Timestamp) -> Result<Charged, BucketDenied> {
-        let seq = self.next_seq();
-        self.bucket.check(amount, now)?;
-        self.bucket.charge(amount, seq, now);
-        Ok(Charged { seq, amount })
+    /// Charges the amount if it is available. Otherwise returns when it will be.
+    fn try_charge(&mut self, amount: u32, now: Timestamp) -> Result<Charged, Timestamp> {
+        match self.available_at(amount, now) {
+            until if until > now => Err(until),
+            _ => Ok(self.charge(amount, now)),
+        }
     }
 
     fn charge(&mut self, amount: u32, now: Timestamp) -> Charged {
@@ -90,25 +91,17 @@ fn single_charges_cost_as_much_as_one_large_charge() {
 fn denial_time_is_exact() {
     let mut bucket = bucket(5, 10.0);
     assert!(bucket.try_charge(5, START).is_ok());
-    let Err(BucketDenied::Until(ready)) = bucket.try_charge(2, START) else {
-        panic!("an empty bucket admitted a charge")
-    };
+    let ready = bucket.available_at(2, START);
     assert_eq!(ready, START + Duration::from_millis(200));
     let mut early = bucket.clone();
-    assert_eq!(
-        early.try_charge(2, ready - Duration::from_nanos(1)),
-        Err(BucketDenied::Until(ready))
-    );
+    assert_eq!(early.try_charge(2, ready - Duration::from_nanos(1)), Err(ready));
     assert!(bucket.try_charge(2, ready).is_ok());
 }
 
 // U09
 #[test]
 fn charge_above_capacity_is_never_available() {
-    assert_eq!(
-        bucket(5, 10.0).try_charge(6, START),
-        Err(BucketDenied::Never { capacity: 5 })
-    );
+    assert_eq!(bucket(5, 10.0).try_charge(6, START), Err(Timestamp::MAX));
 }
 
 // U09, O14
@@ -118,7 +111,7 @@ fn clock_stepping_back_changes_no_tokens() {
     assert!(bucket.try_charge(2, START).is_ok());
     assert_eq!(
         bucket.try_charge(1, Timestamp::ZERO),
-        Err(BucketDenied::Until(START + Duration::from_secs(1)))
+        Err(START + Duration::from_secs(1))
     );
     assert_eq!(bucket.available(START + Duration::from_secs(1)), 1);
 }
@@ -130,7 +123,7 @@ fn debt_is_paid_first() {
     assert_eq!(bucket.available(START), 0);
     assert_eq!(
         bucket.try_charge(1, START),
-        Err(BucketDenied::Until(START + Duration::from_millis(1500)))
+        Err(START + Duration::from_millis(1500))
     );
     bucket.refund(charged);
     assert_eq!(bucket.available(START), 4);
@@ -161,10 +154,7 @@ fn end_of_time_admits_nothing_extra() {
     let mut bucket = bucket(2, 1.0);
     let late = Timestamp::MAX - Duration::from_nanos(1);
     assert!(bucket.try_charge(2, late).is_ok());
-    assert_eq!(
-        bucket.try_charge(1, late),
-        Err(BucketDenied::Until(Timestamp::MAX))
-    );
+    assert_eq!(bucket.try_charge(1, late), Err(Timestamp::MAX));
 }
 
 // L35, L38
@@ -186,15 +176,9 @@ fn rate_limit_change_keeps_the_balance() {
     let mut indebted = bucket(4, 2.0);
     let charged = indebted.charge(6, START);
     indebted.set_rate_limit(RateLimit::new(4, 1.0).unwrap(), START);
-    assert_eq!(
-        indebted.try_charge(1, START),
-        Err(BucketDenied::Until(START + Duration::from_secs(3)))
-    );
+    assert_eq!(indebted.try_charge(1, START), Err(START + Duration::from_secs(3)));
     indebted.refund(charged);
-    assert_eq!(
-        indebted.try_charge(1, START),
-        Err(BucketDenied::Until(START + Duration::from_secs(3)))
-    );
+    assert_eq!(indebted.try_charge(1, START), Err(START + Duration::from_secs(3)));
 }
 
 #[test]
@@ -204,6 +188,27 @@ fn cap_leaves_one_token() {
     assert_eq!(bucket.available(START), 1);
     bucket.cap_at(1, START);
     assert!(bucket.try_charge(1, START).is_ok() && bucket.try_charge(1, START).is_err());
+}
+
+#[test]
+fn refunds_are_exact_for_the_latest_charges() {
+    let mut bucket = bucket(100, 1.0);
+    let charges = [0; 100].map(|_| bucket.charge(1, START));
+    assert_eq!(bucket.older.len(), MAX_PEAKS);
+    for (refunded, charge) in charges.into_iter().rev().enumerate() {
+        let available = bucket.available(START) as usize;
+        assert!(available == refunded || available < refunded && refunded > MAX_PEAKS + 1);
+        bucket.refund(charge);
+    }
+}
+
+#[test]
+fn bucket_used_at_its_rate_stores_one_peak() {
+    let mut bucket = bucket(1, 1.0);
+    for second in 0..10 {
+        bucket.try_charge(1, START + Duration::from_secs(second)).unwrap();
+        assert!(bucket.older.is_empty());
+    }
 }
 
 #[test]
@@ -224,8 +229,8 @@ fn small_buckets_exhaustively() {
                 );
                 match bucket.try_charge(amount, now) {
                     Ok(_) => charged += amount,
-                    Err(BucketDenied::Never { .. }) => assert!(amount > capacity),
-                    Err(BucketDenied::Until(ready)) => {
+                    Err(Timestamp::MAX) if amount > capacity => {}
+                    Err(ready) => {
                         assert!(amount > available && bucket.available(ready) >= amount);
                         assert!(bucket.available(ready - Duration::from_nanos(1)) < amount);
                     }
@@ -250,6 +255,9 @@ proptest! {
         let (mut now, mut spent) = (Timestamp::ZERO, 0_u128);
         for (pause, amount, action) in steps {
             now = now.saturating_add_nanos(pause >> (pause % 64));
+            if now == Timestamp::MAX {
+                break;
+            }
             let amount = amount >> (amount % 32);
             let available = bucket.available(now);
             prop_assert!(available <= capacity && bucket.available(now.saturating_add_nanos(1)) >= available);
@@ -258,13 +266,13 @@ proptest! {
                 1 => { let charged = bucket.charge(amount, now); bucket.refund(charged); prop_assert_eq!(bucket.available(now), available); }
                 _ => match bucket.try_charge(amount, now) {
                     Ok(_) => { prop_assert!(amount <= available); spent += u128::from(amount); }
-                    Err(BucketDenied::Never { .. }) => prop_assert!(amount > capacity),
-                    Err(BucketDenied::Until(ready)) => {
+                    Err(Timestamp::MAX) if amount > capacity => {}
+                    Err(ready) => {
                         // In debt even an amount of 0 is denied.
                         prop_assert!((ready > now || now == Timestamp::MAX) && (amount > available || amount == 0));
                         if ready < Timestamp::MAX {
-                            prop_assert!(bucket.check(amount, ready).is_ok());
-                            prop_assert!(bucket.check(amount, ready - Duration::from_nanos(1)).is_err());
+                            prop_assert!(bucket.available_at(amount, ready) == ready);
+                            prop_assert!(bucket.available_at(amount, ready - Duration::from_nanos(1)) == ready);
                         }
                     }
                 },
@@ -337,9 +345,9 @@ proptest! {
     fn any_denial_time_is_exact(capacity in 1_u32..100, rate in 0.001_f64..1e6, first in 1_u32..100, then in 1_u32..100) {
         let mut bucket = bucket(capacity, rate);
         let _ = bucket.try_charge(first.min(capacity), START);
-        if let Err(BucketDenied::Until(ready)) = bucket.try_charge(then.min(capacity), START) {
-            prop_assert!(bucket.check(then.min(capacity), ready - Duration::from_nanos(1)).is_err());
-            prop_assert!(bucket.check(then.min(capacity), ready).is_ok());
+        if let Err(ready) = bucket.try_charge(then.min(capacity), START) {
+            prop_assert!(bucket.available_at(then.min(capacity), ready - Duration::from_nanos(1)) == ready);
+            prop_assert!(bucket.available_at(then.min(capacity), ready) == ready);
         }
     }
 

@@ -1,3 +1,6 @@
+use proptest::prelude::*;
+
+use super::super::key::KeyId;
 use super::*;
 
 fn request(ticket: u64) -> AcquireRequest {
@@ -77,7 +80,9 @@ fn single_call_waits_behind_at_most_one_per_other_caller() {
     for served in 0..200 {
         let lone = of(Caller::new(99), 1000 + served);
         queue.insert(lone, (), &mut fair);
-        let before = std::iter::from_fn(|| serve(&mut queue, &mut fair)).take_while(|head| *head != lone);
+        let before = std::iter::from_fn(|| serve(&mut queue, &mut fair))
+            .take(700)
+            .take_while(|head| *head != lone);
         let before: Vec<_> = before.map(|head| head.caller.id).collect();
         let mut distinct = before.clone();
         distinct.sort_unstable();
@@ -145,4 +150,164 @@ fn idle_caller_accumulates_no_credit() {
         .map(|_| serve(&mut queue, &mut fair).unwrap().caller.id)
         .collect();
     assert_eq!(first.iter().filter(|id| **id == 2).count(), 4, "{first:?}");
+}
+
+#[test]
+fn single_call_at_a_time_alternates_with_a_backlog() {
+    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let (one, backlog) = (Caller::new(1), Caller::new(2));
+    for ticket in 0..200 {
+        queue.insert(of(backlog, ticket), (), &mut fair);
+    }
+    let mut of_one = 0;
+    for served in 0..200 {
+        if !queue.has_waiter_of(one) {
+            queue.insert(of(one, 1000 + served), (), &mut fair);
+        }
+        of_one += usize::from(serve(&mut queue, &mut fair).unwrap().caller == one);
+    }
+    assert_eq!(of_one, 100);
+}
+
+impl<S> WaitQueue<S> {
+    fn has_waiter_of(&self, caller: Caller) -> bool {
+        let queue = self.queues.get(&KeyConstraint::Any);
+        queue.is_some_and(|queue| queue.callers.contains_key(&caller))
+    }
+}
+
+#[test]
+fn ahead_adds_own_requests_and_the_shares_of_others() {
+    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let (light, heavy) = (Caller { id: 1, weight: 0 }, Caller { id: 2, weight: 3 });
+    for ticket in 0..4 {
+        let mut request = of(light, ticket);
+        request.demand.requests = 2;
+        queue.insert(request, (), &mut fair);
+    }
+    let ahead =
+        |queue: &WaitQueue<()>, caller, ticket| queue.ahead(KeyConstraint::Any, caller, Ticket(ticket));
+    for (ticket, expected) in [(0, 0), (1, 2), (2, 4), (3, 6), (4, 8), (9, 8)] {
+        assert_eq!(ahead(&queue, light, ticket), expected, "{ticket}");
+    }
+    for ticket in 10..20 {
+        queue.insert(of(heavy, ticket), (), &mut fair);
+    }
+    for (caller, ticket, expected) in [
+        (light, 2, 4 + 2 * 3 - 1),
+        (light, 9, 8 + 10),
+        (heavy, 99, 10 + 10 / 3 - 1),
+        (heavy, 10, 0),
+        (Caller::new(3), 99, 0),
+    ] {
+        assert_eq!(ahead(&queue, caller, ticket), expected, "{caller:?} {ticket}");
+    }
+    assert_eq!(queue.ahead(KeyConstraint::Key(KeyId(0)), heavy, Ticket(99)), 0);
+    queue.remove(&of(light, 1), &mut fair);
+    assert_eq!(ahead(&queue, light, 9), 6 + 3 * 3 - 1);
+}
+
+#[test]
+fn ahead_visits_a_bounded_number_of_requests_and_callers() {
+    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let one = Caller::new(0);
+    (0..100).for_each(|ticket| queue.insert(of(one, ticket), (), &mut fair));
+    let ahead = |queue: &WaitQueue<()>, ticket| queue.ahead(KeyConstraint::Any, one, Ticket(ticket));
+    assert_eq!(ahead(&queue, 100), 100);
+    assert_eq!(ahead(&queue, 90), MAX_VISITED as u64);
+    (100..300).for_each(|ticket| queue.insert(of(Caller::new(ticket), ticket), (), &mut fair));
+    assert_eq!(ahead(&queue, 300), 100 + MAX_VISITED as u64);
+}
+
+#[test]
+fn constraints_are_ordered_by_their_first_requests() {
+    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let key = |key| KeyConstraint::Key(KeyId(key));
+    let waiting = [
+        (5, key(0)),
+        (7, KeyConstraint::Any),
+        (2, key(0)),
+        (3, key(1)),
+        (1, key(2)),
+    ];
+    let mut requests = waiting.map(|(ticket, constraint)| AcquireRequest {
+        constraint,
+        ..of(Caller::new(ticket), ticket)
+    });
+    for request in requests {
+        queue.insert(request, request.ticket, &mut fair);
+    }
+    assert_eq!(queue.constraints(), [key(2), key(0), key(1), KeyConstraint::Any]);
+    assert_eq!(queue.count(), requests.len());
+    requests.sort_by_key(|request| request.ticket);
+    for (at, request) in requests.iter().enumerate() {
+        assert_eq!(queue.constraints()[0], request.constraint);
+        let head = queue.head(request.constraint).unwrap();
+        assert_eq!(
+            (head.request, head.waiter, head.position.ticket),
+            (request, &request.ticket, request.ticket)
+        );
+        assert_eq!(queue.waiter_mut(request).copied(), Some(request.ticket));
+        assert_eq!(queue.remove(request, &mut fair), Some(request.ticket));
+        assert_eq!(queue.waiter_mut(request), None);
+        assert_eq!(queue.count(), requests.len() - at - 1);
+    }
+}
+
+#[test]
+fn refresh_moves_callers_that_another_queue_served() {
+    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    for caller in [1, 2, 3].map(Caller::new) {
+        queue.insert(of(caller, caller.id), (), &mut fair);
+    }
+    let mut order = Vec::new();
+    for id in [1, 2, 3, 1, 2, 1] {
+        fair.record_grant(Caller::new(id));
+    }
+    for _ in 0..3 {
+        queue.refresh(KeyConstraint::Any, &fair);
+        order.extend(serve(&mut queue, &mut fair).map(|served| served.caller.id));
+    }
+    assert_eq!(order, [3, 2, 1]);
+    queue.refresh(KeyConstraint::Any, &fair);
+}
+
+proptest! {
+    /// However requests arrive, leave and are granted, `ahead` never exceeds the number of requests that are served before.
+    #[test]
+    fn ahead_is_a_lower_bound(
+        weights in prop::collection::vec(0_u32..5, 1..5),
+        steps in prop::collection::vec((0_usize..5, 1_u32..4, 0_u8..6), 1..150),
+    ) {
+        let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+        let mut waiting: Vec<AcquireRequest> = Vec::new();
+        for (ticket, (caller, requests, action)) in steps.into_iter().enumerate() {
+            match action {
+                0 if !waiting.is_empty() => {
+                    let left = waiting.swap_remove(ticket % waiting.len());
+                    queue.remove(&left, &mut fair);
+                }
+                1 => {
+                    let served = serve(&mut queue, &mut fair);
+                    waiting.retain(|request| Some(*request) != served);
+                }
+                _ => {
+                    let caller = caller % weights.len();
+                    let mut request = of(Caller { id: caller as u64, weight: weights[caller] }, ticket as u64);
+                    request.demand.requests = requests;
+                    queue.insert(request, (), &mut fair);
+                    waiting.push(request);
+                }
+            }
+        }
+        let ahead = |request: &AcquireRequest| queue.ahead(KeyConstraint::Any, request.caller, request.ticket);
+        let expected: BTreeMap<_, _> = waiting.iter().map(|request| (request.ticket, ahead(request))).collect();
+        let mut served = 0;
+        for _ in &waiting {
+            let request = serve(&mut queue, &mut fair).unwrap();
+            prop_assert!(expected[&request.ticket] <= served, "{request:?}: {} > {served}", expected[&request.ticket]);
+            served += u64::from(request.demand.requests);
+        }
+        prop_assert!(queue.count() == 0 && queue.constraints().is_empty());
+    }
 }

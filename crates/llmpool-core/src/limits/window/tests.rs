@@ -76,6 +76,106 @@ fn expired_charge_is_not_corrected() {
     assert_eq!(window.available(later), 99);
 }
 
+#[test]
+fn charge_counts_for_at_most_two_segments_more_than_the_span() {
+    for (new, span, segment, guard) in [
+        (
+            SlidingWindow::minute as fn(u32, u64) -> SlidingWindow,
+            Duration::from_secs(60),
+            Duration::from_millis(250),
+            1,
+        ),
+        (SlidingWindow::day, ONE_DAY, Duration::from_secs(900), 0),
+    ] {
+        // A charge at the start and one at the end of a segment leave the window together.
+        for at in [Duration::ZERO, segment - Duration::from_nanos(1)] {
+            let (start, mut window) = (Timestamp::ZERO + segment * 7, new(2, 0));
+            window.charge(1, start + at);
+            let expiry = start + span + segment * (1 + guard);
+            assert_eq!(window.ready_at(2, start + at), expiry);
+            assert_eq!(window.ready_at(1, start + at), start + at);
+            window.charge(1, expiry - Duration::from_nanos(1));
+            assert_eq!(window.available(expiry - Duration::from_nanos(1)), 0);
+            assert_eq!(window.ready_at(1, expiry), expiry);
+            assert_eq!(window.segments.len(), 2);
+            window.charge(1, expiry);
+            assert_eq!(window.segments.len(), 2, "the first charge is removed");
+        }
+    }
+}
+
+#[test]
+fn total_above_the_limit_takes_a_span_per_limit() {
+    let mut window = SlidingWindow::minute(3, 0);
+    let span = Duration::from_millis(60_250);
+    let expected = |total: u32| span * ((total - 1) / 3);
+    for total in 1..20 {
+        assert_eq!(window.ready_at(u64::from(total), START), START + expected(total));
+    }
+    window.charge(2, START);
+    let expiry = window.ready_at(2, START);
+    for total in 2..20 {
+        let first = if total % 3 == 1 { START } else { expiry };
+        assert_eq!(
+            window.ready_at(u64::from(total), START),
+            first + expected(total),
+            "{total}"
+        );
+    }
+    assert_eq!(window.ready_at(0, START), START);
+    assert_eq!(window.ready_at(u64::MAX, START), Timestamp::MAX);
+    let none = SlidingWindow::minute(0, 0);
+    assert_eq!(
+        (none.ready_at(0, START), none.ready_at(1, START)),
+        (START, Timestamp::MAX)
+    );
+}
+
+#[test]
+fn unsettled_charges_may_make_room_at_once() {
+    let mut window = SlidingWindow::minute(10, 0);
+    window.charge(8, START);
+    let expiry = window.ready_at(10, START);
+    for (unsettled, amount, expected) in [
+        (0, 2, START),
+        (0, 3, expiry),
+        (1, 3, START),
+        (1, 4, expiry),
+        (7, 10, expiry),
+        (8, 10, START),
+        (u64::MAX, 10, START),
+        (u64::MAX, 11, Timestamp::MAX),
+    ] {
+        let ready = window.ready_at_without(unsettled, amount, START);
+        assert_eq!(ready, expected, "{unsettled} {amount}");
+    }
+}
+
+#[test]
+fn clock_stepping_back_removes_no_charge() {
+    let mut window = SlidingWindow::minute(4, 0);
+    window.charge(1, START + Duration::from_secs(30));
+    let early = window.charge_first(1, START);
+    assert_eq!((window.available(START), window.segments.len()), (2, 1));
+    assert!(!window.correct(early, 1, 0), "admits less, not more");
+    window.reset(1);
+    window.charge(1, START);
+    assert_eq!(
+        window.available(START + Duration::from_secs(90)),
+        3,
+        "a reset keeps the order"
+    );
+}
+
+#[test]
+fn charge_to_an_earlier_window_is_not_corrected() {
+    let charge = SlidingWindow::minute(10, 0).charge_first(5, START);
+    let mut window = SlidingWindow::minute(10, 1);
+    window.charge(2, START);
+    assert!(!window.contains(charge) && !window.correct(charge, 5, 1));
+    assert_eq!(window.available(START), 8);
+}
+
 proptest! {
     /// No span exceeds the limit, and a charge succeeds at the time that `ready_at` returns.
     #[test]
