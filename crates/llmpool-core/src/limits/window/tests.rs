@@ -158,13 +158,6 @@ fn clock_stepping_back_removes_no_charge() {
     let early = window.charge_first(1, START);
     assert_eq!((window.available(START), window.segments.len()), (2, 1));
     assert!(!window.correct(early, 1, 0), "admits less, not more");
-    window.reset(1);
-    window.charge(1, START);
-    assert_eq!(
-        window.available(START + Duration::from_secs(90)),
-        3,
-        "a reset keeps the order"
-    );
 }
 
 #[test]
