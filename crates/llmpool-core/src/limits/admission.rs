@@ -406,6 +406,9 @@ impl<W: Clone> Admission<W> {
     /// grant's target.
     #[inline(always)]
     fn serve_after(&mut self, grant: &Grant, target_changed: bool, now: Timestamp, wakes: &mut Vec<W>) {
+        if self.waiting == 0 {
+            return;
+        }
         if target_changed {
             self.serve_target(grant.target(), now, wakes);
         }

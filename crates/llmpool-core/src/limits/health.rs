@@ -123,6 +123,11 @@ impl Health {
         Some(obstacle).filter(|obstacle| obstacle.until > now)
     }
 
+    #[inline(always)]
+    pub(super) fn is_healthy(&self) -> bool {
+        self.state == HealthState::Healthy
+    }
+
     /// Returns whether a cooldown is running.
     pub(super) fn is_cooling_down(&self, now: Timestamp) -> bool {
         self.cooldown_until().is_some_and(|until| until > now)

@@ -35,6 +35,11 @@ impl KeyRecord {
         }
     }
 
+    /// Returns whether the key is disabled or rejected by the provider.
+    pub(super) fn is_lost(&self, now: Timestamp) -> bool {
+        self.disabled || self.health.is_cooling_down(now)
+    }
+
     #[inline(always)]
     pub(super) fn load(&self) -> Load {
         Load::new(self.limit_set.in_flight, self.weight, self.last_used)
@@ -43,6 +48,10 @@ impl KeyRecord {
     /// Returns what keeps the key from being used for `demand`, apart from its quota group and model denials.
     #[inline(always)]
     pub(super) fn obstacle(&self, demand: Demand, now: Timestamp) -> Option<Obstacle> {
+        // Almost always, nothing keeps a key from being used.
+        if !self.disabled && self.health.is_healthy() && self.limit_set.is_unlimited() {
+            return None;
+        }
         let health = if self.disabled {
             Some(Obstacle::until(Timestamp::MAX))
         } else {

@@ -355,8 +355,8 @@ impl KeySet {
                 let place = self.place_of(id, table)?;
                 let group = &self.groups[place.group];
                 let of_key = group.keys[place.key].readiness_for(demand, table, now);
-                let observed = group.observed_obstacle(table, now);
-                group.limit(of_key, observed, demand, table, now)
+                let is_lost = table.groups[group.id.index()].health.is_cooling_down(now);
+                of_key.behind(group.obstacle(demand, table, now), is_lost)
             }
         })
     }

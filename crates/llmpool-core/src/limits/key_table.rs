@@ -82,16 +82,15 @@ impl KeyTable {
         let (key, group) = self.pair_mut(id);
         let ChargeId { seq, at } = grant.charge;
         key.last_used = seq;
-        for (health, limit_set, epoch) in [
-            (&mut key.health, &mut key.limit_set, &mut grant.key_epoch),
-            (&mut group.health, &mut group.limit_set, &mut grant.group_epoch),
-        ] {
+        let charge = |health: &mut Health, limit_set: &mut LimitSet| {
             if health.begin_attempt(at) {
                 limit_set.resume(seq, at);
             }
-            *epoch = health.epoch();
             limit_set.charge(grant.demand, seq, at);
-        }
+            health.epoch()
+        };
+        grant.key_epoch = charge(&mut key.health, &mut key.limit_set);
+        grant.group_epoch = charge(&mut group.health, &mut group.limit_set);
     }
 
     /// Frees the slots that an attempt occupied. If the attempt was the last running probe and no probe

@@ -100,6 +100,12 @@ impl LimitSet {
         self.in_flight < self.slots
     }
 
+    /// Returns whether nothing but a limit on concurrency is configured, and a slot is free.
+    #[inline(always)]
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.counters.is_none() && self.has_slot()
+    }
+
     /// Returns what keeps an attempt with this demand from starting: a limit that is reached, or occupied slots.
     #[inline(always)]
     pub(super) fn obstacle(&self, demand: Demand, now: Timestamp) -> Option<Obstacle> {

@@ -213,7 +213,8 @@ impl Limiter {
     ) -> Option<KeyPlace> {
         // Taken out, because the search reads the key sets of other targets too.
         let mut key_set = self.targets[target.index()].key_set.take()?;
-        let is_kept = |id: KeyId| older.iter().any(|older| self.waits_for(*older, id, now));
+        let is_kept =
+            |id: KeyId| !older.is_empty() && older.iter().any(|older| self.waits_for(*older, id, now));
         let place = key_set.find(demand, constraint, is_kept, &self.key_table, now);
         self.targets[target.index()].key_set = Some(key_set);
         place

@@ -56,6 +56,9 @@ impl QuotaGroup {
     /// Returns what keeps all keys of the group from being used for `demand`, apart from observed limits.
     #[inline(always)]
     pub(super) fn obstacle(&self, demand: Demand, now: Timestamp) -> Option<Obstacle> {
+        if self.health.is_healthy() && self.limit_set.is_unlimited() {
+            return None;
+        }
         Obstacle::both(self.health.obstacle(now), self.limit_set.obstacle(demand, now))
     }
 }

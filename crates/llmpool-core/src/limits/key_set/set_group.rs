@@ -106,9 +106,14 @@ impl SetGroup {
                 index.readiness()
             }
         };
-        let observed = self.observed_obstacle(table, now);
+        let of_account = &table.groups[self.id.index()];
+        let observed = self.observed(of_account).obstacle(now);
         self.is_barred = self.denied > 0 || (self.own_observed.is_some() && observed.is_some());
-        self.limit(of_keys, observed, demand, table, now)
+        let is_lost = of_account.health.is_cooling_down(now);
+        of_keys.behind(
+            Obstacle::both(of_account.obstacle(demand, now), observed),
+            is_lost,
+        )
     }
 
     /// Returns whether a key was used successfully since it, its account or this model was last refused.
@@ -116,39 +121,16 @@ impl SetGroup {
         let of_account = &table.groups[self.id.index()];
         let SetKey { id, denial, .. } = &self.keys[key];
         let healths = [&table.keys[id.index()].health, &of_account.health];
-        let is_healthy = |health: &Health| health.state() == HealthState::Healthy;
-        denial.is_none() && healths.into_iter().all(is_healthy) && !self.observed(of_account).is_refused()
-    }
-
-    /// Returns the readiness of keys for `demand` that have the readiness `of_keys` on their own. `observed`: the
-    /// result of [`observed_obstacle`](Self::observed_obstacle).
-    #[inline(always)]
-    pub(super) fn limit(
-        &self,
-        of_keys: Readiness,
-        observed: Option<Obstacle>,
-        demand: Demand,
-        table: &KeyTable,
-        now: Timestamp,
-    ) -> Readiness {
-        let of_account = &table.groups[self.id.index()];
-        let obstacle = Obstacle::both(of_account.obstacle(demand, now), observed);
-        let is_lost = obstacle.is_some() && of_account.health.is_cooling_down(now);
-        of_keys.behind(obstacle, is_lost)
+        denial.is_none()
+            && healths.into_iter().all(Health::is_healthy)
+            && !self.observed(of_account).is_refused()
     }
 
     /// Returns what keeps all keys of the group from being used for `demand`.
     pub(super) fn obstacle(&self, demand: Demand, table: &KeyTable, now: Timestamp) -> Option<Obstacle> {
         let of_account = &table.groups[self.id.index()];
-        Obstacle::both(
-            of_account.obstacle(demand, now),
-            self.observed_obstacle(table, now),
-        )
-    }
-
-    #[inline(always)]
-    pub(super) fn observed_obstacle(&self, table: &KeyTable, now: Timestamp) -> Option<Obstacle> {
-        self.observed(&table.groups[self.id.index()]).obstacle(now)
+        let observed = self.observed(of_account).obstacle(now);
+        Obstacle::both(of_account.obstacle(demand, now), observed)
     }
 
     /// Returns whether the state for this model alone keeps a key from being used.
@@ -217,19 +199,14 @@ impl SetKey {
     #[inline(always)]
     pub(super) fn readiness_for(&self, demand: Demand, table: &KeyTable, now: Timestamp) -> Readiness {
         let record = &table.keys[self.id.index()];
-        let obstacle = self.obstacle(demand, table, now);
-        let is_lost = obstacle.is_some()
-            && (record.disabled
-                || record.health.is_cooling_down(now)
-                || self
-                    .denial
-                    .as_ref()
-                    .is_some_and(|denial| denial.is_cooling_down(now)));
+        let obstacle = Obstacle::both(record.obstacle(demand, now), self.denial_obstacle(now));
+        let is_denied = |denial: &Health| denial.is_cooling_down(now);
+        let is_lost =
+            obstacle.is_some() && (record.is_lost(now) || self.denial.as_deref().is_some_and(is_denied));
         Readiness::of_key(record.load()).behind(obstacle, is_lost)
     }
 
     /// Returns what keeps the key from being used for `demand`, apart from its group.
-    #[inline(always)]
     pub(super) fn obstacle(&self, demand: Demand, table: &KeyTable, now: Timestamp) -> Option<Obstacle> {
         let of_key = table.keys[self.id.index()].obstacle(demand, now);
         Obstacle::both(of_key, self.denial_obstacle(now))
