@@ -4,7 +4,8 @@
 //! events, and divides the difference, so that one-time costs cancel out. Allocations are counted by this program in the same
 //! way. The server is a separate process and is not counted. `floor-*` is the same exchange with plain hyper.
 //!
-//! Manually: `client run CASE CALLS EVENTS` prints the allocations of the calls.
+//! Manually: `client run CASE CALLS EVENTS` prints the allocations of the calls. `client limiter OPERATION KEYS CALLS`
+//! repeats one operation of the limiter.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -12,11 +13,13 @@
 )]
 
 mod cases;
+mod limiter_costs;
 mod permits;
 mod server;
 
 use std::alloc::System;
 
+use limiter_costs::Operation;
 use permits::{Permits, Waiters};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -33,6 +36,11 @@ fn main() {
         ["run", "permit-all", calls, _] => permits(4, Permits::with_all_limits(4), calls.parse().unwrap()),
         ["run", "cancel-1000", calls, _] => cancel(1000, calls.parse().unwrap()),
         ["run", "cancel-100000", calls, _] => cancel(100_000, calls.parse().unwrap()),
+        ["limiter", name, keys, calls] => {
+            let mut operation = Operation::new(name, keys.parse().unwrap());
+            (0..calls.parse().unwrap()).for_each(|_: u32| operation.repeat());
+        }
+        ["limiter-operations"] => println!("{}", limiter_costs::NAMES.join(" ")),
         ["waiters", waiters] => println!("{}", bytes_for_each_of(waiters.parse().unwrap())),
         ["run", case, calls, events] => run(case, calls.parse().unwrap(), events.parse().unwrap()),
         // `cargo bench` alone: nothing is measured without callgrind around it.
