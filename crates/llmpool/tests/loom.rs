@@ -89,12 +89,31 @@ use std::task::{Context, Waker};
 
 use limits::SharedAdmission;
 use llmpool_core::limits::{
-    AcquireRequest, Caller, CooldownReason, Demand, KeyConstraint, KeyLimits, Limits, RateLimit, TargetId,
+    AcquireRequest, Caller, CooldownReason, Demand, KeyConstraint, KeyId, KeyLimits, Limits, RateLimit,
+    TargetId, TargetLimits,
 };
 use llmpool_core::time::Timestamp;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use sync::Arc;
+
+fn add_key(admission: &SharedAdmission, limits: Limits) -> KeyId {
+    let limits = KeyLimits {
+        limits,
+        ..KeyLimits::default()
+    };
+    admission.change(|limiter, _| limiter.add_key(limits))
+}
+
+fn add_target(admission: &SharedAdmission, key: KeyId, limits: impl Into<TargetLimits>) -> TargetId {
+    admission.change(|limiter, now| limiter.add_target(&[key], limits, now))
+}
+
+fn set_enabled(slot: &SingleSlot, enabled: bool) {
+    let key = slot.admission.key_ids()[0];
+    slot.admission
+        .change(|limiter, now| limiter.set_enabled(key, enabled, now));
+}
 
 /// A target with one key that has one slot.
 struct SingleSlot {
@@ -110,11 +129,8 @@ impl SingleSlot {
             max_concurrency: Some(1),
             ..Limits::default()
         };
-        let key = admission.add_key(KeyLimits {
-            limits,
-            ..KeyLimits::default()
-        });
-        let target = admission.add_target(&[key], rate_limit);
+        let key = add_key(&admission, limits);
+        let target = add_target(&admission, key, rate_limit);
         Arc::new(Self {
             admission,
             target,
@@ -216,7 +232,7 @@ fn reset_wakes_waiters_for_the_rate() {
         run_threads(
             &slot,
             vec![SingleSlot::acquire_and_release, |slot| {
-                slot.admission.reset(slot.target);
+                slot.admission.change(|limiter, _| limiter.reset(slot.target));
             }],
         );
     });
@@ -226,8 +242,7 @@ fn reset_wakes_waiters_for_the_rate() {
 fn enabled_key_wakes_its_waiters() {
     loom::model(|| {
         let slot = SingleSlot::new(None);
-        let key = slot.admission.key_ids()[0];
-        slot.admission.set_enabled(key, false);
+        set_enabled(&slot, false);
         run_threads(
             &slot,
             vec![
@@ -240,7 +255,7 @@ fn enabled_key_wakes_its_waiters() {
                     let result = loom::future::block_on(slot.admission.acquire(slot.target, request));
                     drop(result.unwrap());
                 },
-                |slot| slot.admission.set_enabled(slot.admission.key_ids()[0], true),
+                |slot| set_enabled(slot, true),
             ],
         );
     });
@@ -254,8 +269,8 @@ fn settled_tokens_wake_waiters_for_them() {
             tpm: Some(100),
             ..Limits::default()
         };
-        let key = admission.add_key(KeyLimits::default());
-        let target = admission.add_target(&[key], limits);
+        let key = add_key(&admission, Limits::default());
+        let target = add_target(&admission, key, limits);
         let request = |admission: &SharedAdmission| AcquireRequest {
             ticket: admission.next_ticket(),
             caller: Caller::default(),
@@ -316,8 +331,8 @@ fn success_of_a_probe_wakes_waiters() {
     loom::model(|| {
         clock::set(1);
         let admission = Arc::new(SharedAdmission::default());
-        let key = admission.add_key(KeyLimits::default());
-        let target = admission.add_target(&[key], None);
+        let key = add_key(&admission, Limits::default());
+        let target = add_target(&admission, key, None);
         let slot = Arc::new(SingleSlot {
             admission,
             target,
@@ -347,7 +362,8 @@ fn restored_key_wakes_its_waiters() {
         drop(refused);
         let waiting = slot.clone();
         let waiter = thread::spawn(move || waiting.acquire_and_release());
-        slot.admission.restore(cooldown.unwrap());
+        slot.admission
+            .change(|limiter, now| limiter.restore(cooldown.unwrap(), now));
         waiter.join().unwrap();
     });
 }
@@ -367,7 +383,7 @@ fn lost_key_wakes_its_waiters() {
             let acquire = waiting.admission.acquire(waiting.target, request);
             loom::future::block_on(acquire).unwrap_err();
         });
-        slot.admission.set_enabled(slot.admission.key_ids()[0], false);
+        set_enabled(&slot, false);
         waiter.join().unwrap();
         drop(held);
     });
