@@ -514,7 +514,7 @@ impl Model {
                 let mut attempt = self.attempts.swap_remove(index);
                 if used && attempt.target == 1 {
                     self.admission.change(now, &mut wakes, |limiter| {
-                        limiter.settle(&mut attempt.grant, u32::from(tokens), now)
+                        limiter.settle(&mut attempt.grant, u32::from(tokens), now);
                     });
                     let entry = self
                         .tokens
@@ -532,11 +532,11 @@ impl Model {
                 }
                 if completes {
                     self.admission.change(now, &mut wakes, |limiter| {
-                        limiter.complete(&mut attempt.grant, now)
+                        limiter.complete(&mut attempt.grant, now);
                     });
                 } else {
                     self.admission.change(now, &mut wakes, |limiter| {
-                        limiter.release(&mut attempt.grant, used, now)
+                        limiter.release(&mut attempt.grant, used, now);
                     });
                 }
                 self.woken.extend(wakes);
@@ -551,7 +551,7 @@ impl Model {
                 };
                 let target = self.targets[1];
                 self.admission.change(self.now, &mut wakes, |limiter| {
-                    limiter.set_target_limits(target, limits, self.now)
+                    limiter.set_target_limits(target, limits, self.now);
                 });
                 self.woken.extend(wakes);
             }

@@ -75,7 +75,7 @@ impl Run {
             Step::End(ticket) => {
                 let mut grant = self.attempts.remove(&ticket).unwrap();
                 self.admission.change(self.now, &mut self.wakes, |limiter| {
-                    limiter.complete(&mut grant, self.now)
+                    limiter.complete(&mut grant, self.now);
                 });
             }
             Step::Poll(ticket) => {

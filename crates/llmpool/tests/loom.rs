@@ -94,8 +94,30 @@ use llmpool_core::limits::{
 };
 use llmpool_core::time::Timestamp;
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use loom::thread;
+use loom::thread::{Builder, JoinHandle};
 use sync::Arc;
+
+/// Words of the stack of a thread. Loom's default is too small for code that is not optimized.
+const STACK_SIZE: usize = 1 << 15;
+
+fn spawn<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    Builder::new().stack_size(STACK_SIZE).spawn(body).unwrap()
+}
+
+fn model(body: impl Fn() + Send + Sync + 'static) {
+    model_with(None, body);
+}
+
+/// Runs `body` in every interleaving, or in those with at most so many preemptions.
+fn model_with(preemption_bound: Option<usize>, body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemption_bound.or(builder.preemption_bound);
+    let body = Arc::new(body);
+    builder.check(move || {
+        let body = body.clone();
+        spawn(move || body()).join().unwrap();
+    });
+}
 
 fn add_key(admission: &SharedAdmission, limits: Limits) -> KeyId {
     let limits = KeyLimits {
@@ -184,7 +206,7 @@ fn run_threads(slot: &Arc<SingleSlot>, actions: Vec<fn(&SingleSlot)>) {
         .into_iter()
         .map(|action| {
             let slot = slot.clone();
-            thread::spawn(move || action(&slot))
+            spawn(move || action(&slot))
         })
         .collect();
     for thread in threads {
@@ -198,7 +220,7 @@ fn run_threads(slot: &Arc<SingleSlot>, actions: Vec<fn(&SingleSlot)>) {
 
 #[test]
 fn every_waiter_is_served_and_the_slot_is_granted_once() {
-    loom::model(|| {
+    model(|| {
         let slot = SingleSlot::new(None);
         run_threads(
             &slot,
@@ -209,9 +231,7 @@ fn every_waiter_is_served_and_the_slot_is_granted_once() {
 
 #[test]
 fn cancelled_waiter_passes_its_wake_up_on() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| {
+    model_with(Some(3), || {
         let slot = SingleSlot::new(None);
         run_threads(
             &slot,
@@ -226,7 +246,7 @@ fn cancelled_waiter_passes_its_wake_up_on() {
 
 #[test]
 fn reset_wakes_waiters_for_the_rate() {
-    loom::model(|| {
+    model(|| {
         let slot = SingleSlot::new(Some(RateLimit::new(1, 0.001).unwrap()));
         slot.acquire_and_release();
         run_threads(
@@ -240,7 +260,7 @@ fn reset_wakes_waiters_for_the_rate() {
 
 #[test]
 fn enabled_key_wakes_its_waiters() {
-    loom::model(|| {
+    model(|| {
         let slot = SingleSlot::new(None);
         set_enabled(&slot, false);
         run_threads(
@@ -263,7 +283,7 @@ fn enabled_key_wakes_its_waiters() {
 
 #[test]
 fn settled_tokens_wake_waiters_for_them() {
-    loom::model(|| {
+    model(|| {
         let admission = Arc::new(SharedAdmission::default());
         let limits = Limits {
             tpm: Some(100),
@@ -285,7 +305,7 @@ fn settled_tokens_wake_waiters_for_them() {
         let mut held = admission.try_acquire(target, &request(&admission)).unwrap();
         held.mark_used();
         let waiting = admission;
-        let waiter = thread::spawn(move || {
+        let waiter = spawn(move || {
             let request = request(&waiting);
             drop(loom::future::block_on(waiting.acquire(target, request)).unwrap());
         });
@@ -297,11 +317,11 @@ fn settled_tokens_wake_waiters_for_them() {
 
 /// Runs one thread that waits for the only slot while another thread ends the attempt that holds it.
 fn slot_comes_back(end: fn(limits::Permit)) {
-    loom::model(move || {
+    model(move || {
         let slot = SingleSlot::new(None);
         let mut held = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
         held.mark_used();
-        let waiter = thread::spawn(move || slot.acquire_and_release());
+        let waiter = spawn(move || slot.acquire_and_release());
         end(held);
         waiter.join().unwrap();
     });
@@ -328,7 +348,7 @@ fn unused_permit_wakes_a_waiter() {
 /// A single probe is in flight, and its success admits the others while it keeps its slot.
 #[test]
 fn success_of_a_probe_wakes_waiters() {
-    loom::model(|| {
+    model(|| {
         clock::set(1);
         let admission = Arc::new(SharedAdmission::default());
         let key = add_key(&admission, Limits::default());
@@ -345,7 +365,7 @@ fn success_of_a_probe_wakes_waiters() {
         clock::set(5);
         let probe = slot.admission.try_acquire(target, &slot.request()).unwrap();
         assert!(slot.admission.try_acquire(target, &slot.request()).is_none());
-        let waiter = thread::spawn(move || slot.acquire_and_release());
+        let waiter = spawn(move || slot.acquire_and_release());
         probe.record_success();
         waiter.join().unwrap();
         drop(probe);
@@ -354,14 +374,14 @@ fn success_of_a_probe_wakes_waiters() {
 
 #[test]
 fn restored_key_wakes_its_waiters() {
-    loom::model(|| {
+    model(|| {
         let slot = SingleSlot::new(None);
         let refused = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
         let wait = std::time::Duration::from_secs(10);
         let cooldown = refused.record_refusal(CooldownReason::Unclear, Some(wait).into());
         drop(refused);
         let waiting = slot.clone();
-        let waiter = thread::spawn(move || waiting.acquire_and_release());
+        let waiter = spawn(move || waiting.acquire_and_release());
         slot.admission
             .change(|limiter, now| limiter.restore(cooldown.unwrap(), now));
         waiter.join().unwrap();
@@ -371,11 +391,11 @@ fn restored_key_wakes_its_waiters() {
 /// The loss of the last key rejects a waiter that does not wait for keys.
 #[test]
 fn lost_key_wakes_its_waiters() {
-    loom::model(|| {
+    model(|| {
         let slot = SingleSlot::new(None);
         let held = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
         let waiting = slot.clone();
-        let waiter = thread::spawn(move || {
+        let waiter = spawn(move || {
             let request = AcquireRequest {
                 wait_for_keys: false,
                 ..waiting.request()
@@ -397,14 +417,14 @@ fn drive(seconds: u64) {
 
 #[test]
 fn driver_serves_a_waiter_when_its_time_has_come() {
-    loom::model(|| {
+    model(|| {
         clock::set(1);
         let slot = SingleSlot::new(Some(RateLimit::new(1, 0.001).unwrap()));
         slot.acquire_and_release();
         let mut acquire = pin!(slot.admission.acquire(slot.target, slot.request()));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(acquire.as_mut().poll(&mut cx).is_pending());
-        let driver = thread::spawn(|| drive(2000));
+        let driver = spawn(|| drive(2000));
         loom::future::block_on(acquire).unwrap().mark_used();
         driver.join().unwrap();
     });
@@ -414,7 +434,7 @@ fn driver_serves_a_waiter_when_its_time_has_come() {
 #[test]
 fn driver_returns_the_grant_of_an_unpolled_head() {
     for cancels in [false, true] {
-        loom::model(move || {
+        model(move || {
             clock::set(1);
             let slot = SingleSlot::new(None);
             let held = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
@@ -424,7 +444,7 @@ fn driver_returns_the_grant_of_an_unpolled_head() {
             let mut next = pin!(slot.admission.acquire(slot.target, slot.request()));
             assert!(next.as_mut().poll(&mut cx).is_pending());
             drop(held);
-            let driver = thread::spawn(|| drive(3));
+            let driver = spawn(|| drive(3));
             if cancels {
                 drop(idle);
             }

@@ -89,11 +89,11 @@ impl Permits {
         self.now = self.now + Duration::from_micros(100);
         if self.demand.tokens > 0 {
             self.admission.change(self.now, &mut wakes, |limiter| {
-                limiter.settle(&mut grant, 100, self.now)
+                limiter.settle(&mut grant, 100, self.now);
             });
         }
         self.admission.change(self.now, &mut wakes, |limiter| {
-            limiter.complete(&mut grant, self.now)
+            limiter.complete(&mut grant, self.now);
         });
     }
 }

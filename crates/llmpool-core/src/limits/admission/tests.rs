@@ -220,7 +220,7 @@ impl Fixture {
         let request = patient(99, KeyConstraint::Any);
         let key = self.admission.limiter().keys_of(self.other)[0];
         self.admission.change(NOW, &mut self.wakes, |limiter| {
-            limiter.set_enabled(key, false, NOW)
+            limiter.set_enabled(key, false, NOW);
         });
         let outcome = self
             .admission

@@ -73,7 +73,7 @@ impl Fixture {
 
     fn release(&mut self, mut grant: Grant) {
         self.admission.change(self.now, &mut self.wakes, |limiter| {
-            limiter.release(&mut grant, true, self.now)
+            limiter.release(&mut grant, true, self.now);
         });
     }
 
@@ -232,7 +232,7 @@ fn hopeless_head_is_rejected_at_once() {
     fixture.wakes.clear();
     let (target, duration) = (grant.target(), Some(Duration::from_secs(30)));
     fixture.admission.change(NOW, &mut fixture.wakes, |limiter| {
-        limiter.record_target_failure(&grant, duration, NOW)
+        limiter.record_target_failure(&grant, duration, NOW);
     });
     assert_eq!(fixture.wakes, [1]);
     assert_eq!(fixture.admission.waiting(target), 1);
@@ -385,7 +385,7 @@ fn disabled_last_key_rejects_the_waiters_behind_a_limit() {
     fixture.wakes.clear();
     let key = fixture.keys[0];
     fixture.admission.change(NOW, &mut fixture.wakes, |limiter| {
-        limiter.set_enabled(key, false, NOW)
+        limiter.set_enabled(key, false, NOW);
     });
     assert_eq!(fixture.wakes, [1]);
     assert_eq!(lost(&mut fixture, &hasty), Some(KeyAvailability::Disabled));
