@@ -217,18 +217,23 @@ impl Limiter {
     ) -> Option<KeyPlace> {
         // Taken out, because the search reads the key sets of other targets too.
         let mut key_set = self.targets[target.index()].key_set.take()?;
-        let is_kept = |id: KeyId| older.iter().any(|older| self.waits_for(*older, id, now));
+        let is_kept = |own: &KeySet, id| older.iter().any(|older| self.waits_for(*older, id, own, now));
         let place = key_set.find(demand, constraint, is_kept, &self.key_table, now);
         self.targets[target.index()].key_set = Some(key_set);
         place
     }
 
-    /// Returns whether a request for a target could use the key if the key had room for it.
-    fn waits_for(&self, (target, constraint): (TargetId, KeyConstraint), id: KeyId, now: Timestamp) -> bool {
-        // A missing set is that of the target for which a key is being searched: its requests with another
-        // constraint.
-        let key_set = self.targets[target.index()].key_set.as_ref();
-        self.key_table.allows(constraint, id) && key_set.is_none_or(|set| !set.bars(id, &self.key_table, now))
+    /// Returns whether a request for a target could use the key if the key had room for it. `own`: the key set
+    /// that was taken out of its target.
+    fn waits_for(
+        &self,
+        (target, constraint): (TargetId, KeyConstraint),
+        id: KeyId,
+        own: &KeySet,
+        now: Timestamp,
+    ) -> bool {
+        let key_set = self.targets[target.index()].key_set.as_deref();
+        key_set.unwrap_or(own).suits(constraint, id, &self.key_table, now)
     }
 
     #[inline(always)]

@@ -29,7 +29,7 @@ pub(super) struct SetGroup {
     pub(super) short_of: u32,
     /// Number of keys with a denial.
     denied: usize,
-    /// Whether the state for this model keeps some of the keys from being used.
+    /// Whether denials or observed limits keep some of the keys from being used.
     pub(super) is_barred: bool,
 }
 
@@ -107,7 +107,7 @@ impl SetGroup {
             }
         };
         let observed = self.observed_obstacle(table, now);
-        self.is_barred = self.denied > 0 || (self.own_observed.is_some() && observed.is_some());
+        self.is_barred = self.denied > 0 || observed.is_some();
         self.limit(of_keys, observed, demand, table, now)
     }
 
@@ -151,11 +151,10 @@ impl SetGroup {
         self.observed(&table.groups[self.id.index()]).obstacle(now)
     }
 
-    /// Returns whether the state for this model alone keeps a key from being used.
-    pub(super) fn bars(&self, key: &SetKey, now: Timestamp) -> bool {
-        let observed = self.own_observed.as_ref();
-        observed.is_some_and(|observed| observed.obstacle(now).is_some())
-            || key.denial_obstacle(now).is_some()
+    /// Returns whether a denial or an observed limit keeps a key from being used. Other targets may still use it,
+    /// because each model may have observed limits of its own.
+    pub(super) fn bars(&self, key: &SetKey, table: &KeyTable, now: Timestamp) -> bool {
+        self.observed_obstacle(table, now).is_some() || key.denial_obstacle(now).is_some()
     }
 
     /// Records that an attempt succeeded that started in `epoch` of the key's denial. Returns whether the success
