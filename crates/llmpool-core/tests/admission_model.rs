@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use llmpool_core::limits::{
     AcquireRequest, Admission, AdmissionOutcome, Caller, CooldownReason, Demand, Grant, KeyAvailability,
-    KeyConstraint, KeyId, KeyLimits, Limits, RateLimit, Rejection, TargetId, Ticket,
+    KeyConstraint, KeyId, KeyLimits, Limiter, Limits, RateLimit, Rejection, TargetId, Ticket,
 };
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
@@ -113,7 +113,7 @@ fn rate_limit(capacity: u64, period_ms: u64) -> RateLimit {
 
 impl Model {
     fn new(shared: bool) -> Self {
-        let mut admission = Admission::default();
+        let mut limiter = Limiter::new();
         let slots = [Some(2), None, None];
         let limits = |max_concurrency, rate_limit| KeyLimits {
             limits: Limits {
@@ -129,16 +129,16 @@ impl Model {
             rate_limit: Some(rate_limit(3, 250)),
             ..Limits::default()
         };
-        let group = shared.then(|| admission.add_group(account, false));
+        let group = shared.then(|| limiter.add_group(account, false));
         let mut add_grouped = |limits| match group {
-            Some(group) => admission.add_key_to_group(group, limits),
-            None => admission.add_key(limits),
+            Some(group) => limiter.add_key_to_group(group, limits),
+            None => limiter.add_key(limits),
         };
         let grouped = [
             add_grouped(limits(None, Some(rate_limit(2, 500)))),
             add_grouped(limits(None, None)),
         ];
-        let keys = vec![admission.add_key(limits(slots[0], None)), grouped[0], grouped[1]];
+        let keys = vec![limiter.add_key(limits(slots[0], None)), grouped[0], grouped[1]];
         let bucket = |capacity, period_ms: u64| PlainBucket {
             capacity,
             period: period_ms * 1_000_000,
@@ -150,8 +150,8 @@ impl Model {
         }
         let (tpm, target_slots) = (200, 3);
         let targets = vec![
-            admission.add_target(&keys, Some(rate_limit(4, 200)), START),
-            admission.add_target(
+            limiter.add_target(&keys, Some(rate_limit(4, 200)), START),
+            limiter.add_target(
                 &keys[..],
                 Limits {
                     tpm: Some(tpm),
@@ -162,7 +162,7 @@ impl Model {
             ),
         ];
         Self {
-            admission,
+            admission: Admission::over(limiter),
             keys,
             targets,
             slots,
@@ -492,13 +492,17 @@ impl Model {
                 let completes = used && outcome == 3;
                 let (admission, grant) = (&mut self.admission, &grant);
                 match outcome {
-                    0 => admission.record_success(grant, now, &mut wakes),
+                    0 => admission.change(now, &mut wakes, |limiter| limiter.record_success(grant, now)),
                     1 => {
                         let duration = Some(Duration::from_millis(1500));
-                        admission.record_refusal(grant, CooldownReason::Throttled, duration, now, &mut wakes);
+                        admission.change(now, &mut wakes, |limiter| {
+                            limiter.record_refusal(grant, CooldownReason::Throttled, duration, now)
+                        });
                     }
                     2 => {
-                        admission.record_refusal(grant, CooldownReason::Invalid, None, now, &mut wakes);
+                        admission.change(now, &mut wakes, |limiter| {
+                            limiter.record_refusal(grant, CooldownReason::Invalid, None, now)
+                        });
                     }
                     _ => {}
                 }
@@ -509,8 +513,9 @@ impl Model {
                 self.check()?;
                 let mut attempt = self.attempts.swap_remove(index);
                 if used && attempt.target == 1 {
-                    self.admission
-                        .settle(&mut attempt.grant, u32::from(tokens), now, &mut wakes);
+                    self.admission.change(now, &mut wakes, |limiter| {
+                        limiter.settle(&mut attempt.grant, u32::from(tokens), now);
+                    });
                     let entry = self
                         .tokens
                         .iter_mut()
@@ -526,9 +531,13 @@ impl Model {
                     self.tokens.retain(|(_, by, _)| *by != ticket);
                 }
                 if completes {
-                    self.admission.complete(&mut attempt.grant, now, &mut wakes);
+                    self.admission.change(now, &mut wakes, |limiter| {
+                        limiter.complete(&mut attempt.grant, now);
+                    });
                 } else {
-                    self.admission.release(&mut attempt.grant, used, now, &mut wakes);
+                    self.admission.change(now, &mut wakes, |limiter| {
+                        limiter.release(&mut attempt.grant, used, now);
+                    });
                 }
                 self.woken.extend(wakes);
             }
@@ -541,8 +550,9 @@ impl Model {
                     ..Limits::default()
                 };
                 let target = self.targets[1];
-                self.admission
-                    .set_target_limits(target, limits, self.now, &mut wakes);
+                self.admission.change(self.now, &mut wakes, |limiter| {
+                    limiter.set_target_limits(target, limits, self.now);
+                });
                 self.woken.extend(wakes);
             }
             Action::Cancel(_) | Action::End { .. } => {}
@@ -602,7 +612,7 @@ proptest! {
         prop_assert!(model.waiting.is_empty());
         let mut wakes = Vec::new();
         for mut attempt in std::mem::take(&mut model.attempts) {
-            model.admission.release(&mut attempt.grant, true, model.now, &mut wakes);
+            model.admission.change(model.now, &mut wakes, |limiter| limiter.release(&mut attempt.grant, true, model.now));
         }
         prop_assert!(model.keys.iter().all(|key| model.admission.limiter().in_flight(*key) == 0));
     }

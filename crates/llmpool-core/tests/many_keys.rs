@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::limits::{
     AcquireRequest, Admission, AdmissionOutcome, Caller, CooldownReason, Demand, KeyConstraint, KeyLimits,
-    Limits, Ticket,
+    Limiter, Limits, Ticket,
 };
 use llmpool_core::routing::attempts::{Attempts, FailedAttempt, KeyOutcome, NextAction};
 use llmpool_core::routing::retry::RetryPolicy;
@@ -19,11 +19,10 @@ const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
 // reproduction 15
 #[test]
 fn call_that_every_one_of_5000_keys_refuses_is_cheap() {
-    let mut admission = Admission::<()>::default();
-    let keys: Vec<_> = (0..KEYS)
-        .map(|_| admission.add_key(KeyLimits::default()))
-        .collect();
-    let target = admission.add_target(&keys, Limits::default(), NOW);
+    let mut limiter = Limiter::new();
+    let keys: Vec<_> = (0..KEYS).map(|_| limiter.add_key(KeyLimits::default())).collect();
+    let target = limiter.add_target(&keys, Limits::default(), NOW);
+    let mut admission = Admission::<()>::over(limiter);
     let deadline = NOW + Duration::from_secs(30);
     let mut attempts = Attempts::new(RetryPolicy::default(), KEYS, deadline, 1);
     let request = AcquireRequest {
@@ -55,8 +54,10 @@ fn call_that_every_one_of_5000_keys_refuses_is_cheap() {
         let failure = Failure::new(FailureKind::InvalidKey);
         let outcome = attempts.record_failure(&failure, attempt, has_other_key, NOW);
         assert_eq!(outcome, KeyOutcome::Cooldown);
-        admission.record_refusal(&grant, CooldownReason::Invalid, None, NOW, &mut wakes);
-        admission.release(&mut grant, true, NOW, &mut wakes);
+        admission.change(NOW, &mut wakes, |limiter| {
+            limiter.record_refusal(&grant, CooldownReason::Invalid, None, NOW)
+        });
+        admission.change(NOW, &mut wakes, |limiter| limiter.release(&mut grant, true, NOW));
     }
     assert_eq!(sent, KEYS);
     let most = Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 50 });

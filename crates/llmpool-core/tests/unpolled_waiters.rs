@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use llmpool_core::limits::{
     AcquireRequest, Admission, AdmissionOutcome, COLLECT_WITHIN, Caller, Demand, Grant, KeyConstraint,
-    KeyLimits, Limits, TargetId, Ticket,
+    KeyLimits, Limiter, Limits, TargetId, Ticket,
 };
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
@@ -74,7 +74,9 @@ impl Run {
         match step {
             Step::End(ticket) => {
                 let mut grant = self.attempts.remove(&ticket).unwrap();
-                self.admission.complete(&mut grant, self.now, &mut self.wakes);
+                self.admission.change(self.now, &mut self.wakes, |limiter| {
+                    limiter.complete(&mut grant, self.now);
+                });
             }
             Step::Poll(ticket) => {
                 if let Some((request, target, ..)) = self.waiting.get(&ticket) {
@@ -132,7 +134,7 @@ impl Run {
 
 /// Runs the arrivals until all requests that are polled have been served.
 fn run(arrivals: &[Arrival], slots: u32) -> Run {
-    let mut admission = Admission::default();
+    let mut limiter = Limiter::new();
     let limits = Limits {
         max_concurrency: Some(slots),
         ..Limits::default()
@@ -141,8 +143,8 @@ fn run(arrivals: &[Arrival], slots: u32) -> Run {
         limits,
         ..KeyLimits::default()
     };
-    let key = admission.add_key(limits);
-    let targets = [0; 2].map(|_| admission.add_target(&[key], None, START));
+    let key = limiter.add_key(limits);
+    let targets = [0; 2].map(|_| limiter.add_target(&[key], None, START));
     let mut at = START;
     let arrivals_at = arrivals.iter().enumerate().map(|(index, arrival)| {
         at = at + Duration::from_millis(arrival.pause.into());
@@ -150,7 +152,7 @@ fn run(arrivals: &[Arrival], slots: u32) -> Run {
     });
     let mut run = Run {
         steps: arrivals_at.collect(),
-        admission,
+        admission: Admission::over(limiter),
         targets: targets.into(),
         now: START,
         waiting: BTreeMap::new(),

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use llmpool_core::limits::{KeyId, KeyLimits, Limits, QuotaGroupId};
-
-use crate::limits::SharedAdmission;
+use llmpool_core::limits::{KeyId, KeyLimits, Limiter, Limits, QuotaGroupId};
 
 /// The accounts that the key entries of one provider name, each with one quota group.
 #[derive(Debug)]
@@ -13,7 +11,7 @@ pub(crate) struct ConfiguredAccounts<'a>(BTreeMap<&'a str, QuotaGroupId>);
 impl<'a> ConfiguredAccounts<'a> {
     /// Adds one quota group for each account that `keys` name. If the keys of an account have different
     /// values for a limit, the strictest value applies to the account.
-    pub(crate) fn new(keys: impl Iterator<Item = (&'a str, KeyLimits)>, admission: &SharedAdmission) -> Self {
+    pub(crate) fn new(keys: impl Iterator<Item = (&'a str, KeyLimits)>, limiter: &mut Limiter) -> Self {
         let mut accounts: BTreeMap<&str, (Limits, bool)> = BTreeMap::new();
         for (name, key) in keys {
             let limits = Limits {
@@ -25,27 +23,22 @@ impl<'a> ConfiguredAccounts<'a> {
             account.1 &= key.learn;
         }
         let accounts = accounts.into_iter();
-        let groups = accounts.map(|(name, (limits, learn))| (name, admission.add_group(limits, learn)));
+        let groups = accounts.map(|(name, (limits, learn))| (name, limiter.add_group(limits, learn)));
         Self(groups.collect())
     }
 
     /// Adds a key to the account `name`. Of the key's limits, only `max_concurrency` applies to the key
     /// alone. If `name` is `None`, the key belongs to no account, and all its limits apply to it alone.
-    pub(crate) fn add_key(
-        &self,
-        name: Option<&str>,
-        limits: KeyLimits,
-        admission: &SharedAdmission,
-    ) -> KeyId {
+    pub(crate) fn add_key(&self, name: Option<&str>, limits: KeyLimits, limiter: &mut Limiter) -> KeyId {
         let group = name.and_then(|name| self.0.get(name));
         let Some(group) = group else {
-            return admission.add_key(limits);
+            return limiter.add_key(limits);
         };
         let own = Limits {
             max_concurrency: limits.limits.max_concurrency,
             ..Limits::default()
         };
-        admission.add_key_to_group(
+        limiter.add_key_to_group(
             *group,
             KeyLimits {
                 limits: own,

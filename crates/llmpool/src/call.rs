@@ -329,7 +329,9 @@ impl<'a> Call<'a> {
             KeyOutcome::RestoreAll => {
                 // Each cooldown may have replaced the one before it.
                 let cooldowns = self.cooldowns.drain(..).rev();
-                cooldowns.for_each(|cooldown| target.provider.admission.restore(cooldown));
+                target.provider.admission.change(|limiter, now| {
+                    cooldowns.for_each(|cooldown| limiter.restore(cooldown, now));
+                });
             }
         }
         if failure.kind == FailureKind::StreamOptionsRefused && added {
@@ -368,7 +370,8 @@ impl<'a> Call<'a> {
         let named = RefusalWait::new(failure.retry_after, failure.is_limit_reset);
         let (scope, wait) = match action {
             Some(KeyAction::Disable { scope: KeyScope::Key }) => {
-                self.target.provider.admission.set_enabled(key, false);
+                let admission = &self.target.provider.admission;
+                admission.change(|limiter, now| limiter.set_enabled(key, false, now));
                 observe::key_unavailable(&self.target.provider, key);
                 return None;
             }
@@ -448,7 +451,8 @@ impl<'a> Call<'a> {
 
 /// Spends one retry of the target's retry budget. Returns false if the budget is used up.
 fn try_spend_budget(target: &Target, report: &CallReport) -> bool {
-    let is_left = target.provider.admission.try_spend_retry(target.id);
+    let admission = &target.provider.admission;
+    let is_left = admission.change(|limiter, now| limiter.try_spend_retry(target.id, now));
     if !is_left {
         observe::retry_budget_exhausted(report);
     }

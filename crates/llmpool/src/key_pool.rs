@@ -98,12 +98,14 @@ impl ApiKeyPool {
         let admission = Arc::new(SharedAdmission::default());
         let grouped = entries.iter();
         let grouped = grouped.filter_map(|entry| Some((entry.quota_group.as_deref()?, entry.limits)));
-        let accounts = ConfiguredAccounts::new(grouped, &admission);
-        let ids: Vec<KeyId> = entries
-            .iter()
-            .map(|entry| accounts.add_key(entry.quota_group.as_deref(), entry.limits, &admission))
-            .collect();
-        let bare = admission.add_target(&ids, None);
+        let bare = admission.change(|limiter, now| {
+            let accounts = ConfiguredAccounts::new(grouped, limiter);
+            let ids: Vec<KeyId> = entries
+                .iter()
+                .map(|entry| accounts.add_key(entry.quota_group.as_deref(), entry.limits, limiter))
+                .collect();
+            limiter.add_target(&ids, None, now)
+        });
         Ok(Self {
             provider: Arc::new(Provider::new(provider_id.into(), admission, known)),
             bare,
@@ -293,7 +295,7 @@ mod tests {
             let admission = &pool.provider.admission;
             let key = pool.key_ids()[0];
             let minute = Duration::from_secs(60);
-            admission.set_cooldown(key, reason, crate::clock::now() + minute);
+            admission.change(|limiter, now| limiter.set_cooldown(key, reason, now + minute, now));
             for _ in 0..2 {
                 let held = leases(&pool, 2);
                 assert!(

@@ -155,14 +155,16 @@ fn stored_model(model: &OpenAiCompatible) -> StoredModel {
 
 fn load_key(provider: &Provider, id: KeyId, key: &StoredKey, wall_now: Duration) {
     let Some(reason) = key.state.cooldown() else {
-        provider.admission.set_enabled(id, false);
+        provider
+            .admission
+            .change(|limiter, now| limiter.set_enabled(id, false, now));
         return;
     };
     let remaining = Duration::from_millis(key.until.unwrap_or_default()).saturating_sub(wall_now);
     // A cooldown that has ended is restored too, so that one attempt tests the key before others use it.
     provider
         .admission
-        .set_cooldown(id, reason, clock::now() + remaining);
+        .change(|limiter, now| limiter.set_cooldown(id, reason, now + remaining, now));
 }
 
 fn load_affinity(provider: &Provider, id: KeyId, stored: &StoredAffinity) {

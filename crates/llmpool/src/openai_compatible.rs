@@ -75,7 +75,8 @@ impl OpenAiCompatible {
     /// minute and requests per day, and ends a pause of the model that the provider asked for or that the
     /// circuit breaker started.
     pub fn reset_rate_limit(&self) {
-        self.target.provider.admission.reset(self.target.id);
+        let admission = &self.target.provider.admission;
+        admission.change(|limiter, _| limiter.reset(self.target.id));
     }
 
     /// Enables or disables the key with this label for all models of the provider. Returns whether the

@@ -122,14 +122,14 @@ impl OpenAiCompatibleBuilder {
         let provider = pool.provider.clone();
         let keys = keys.unwrap_or_else(|| pool.key_ids());
         let breaker = settings.breaker;
-        let id = provider.admission.add_target(
-            &keys,
-            TargetLimits {
+        let id = provider.admission.change(|limiter, now| {
+            let limits = TargetLimits {
                 limits,
                 breaker,
                 ..TargetLimits::default()
-            },
-        );
+            };
+            limiter.add_target(&keys, limits, now)
+        });
         let connections = connections
             .as_deref()
             .unwrap_or_else(|| provider.connections())

@@ -91,7 +91,8 @@ impl Provider {
         let position = self.keys.iter().position(|key| key.label == *label);
         let id = position.and_then(|at| self.admission.key_ids().get(at).copied());
         if let Some(id) = id {
-            self.admission.set_enabled(id, enabled);
+            self.admission
+                .change(|limiter, now| limiter.set_enabled(id, enabled, now));
         }
         id.is_some()
     }

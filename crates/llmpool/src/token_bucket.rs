@@ -59,7 +59,8 @@ impl TokenBucket {
     /// more than a hundred years.
     pub fn new(capacity: u32, refill_rate: f64) -> Result<Self, RateLimitError> {
         let admission = Arc::new(SharedAdmission::default());
-        let target = admission.add_target(&[], Some(RateLimit::new(capacity, refill_rate)?));
+        let rate_limit = RateLimit::new(capacity, refill_rate)?;
+        let target = admission.change(|limiter, now| limiter.add_target(&[], Some(rate_limit), now));
         Ok(Self { admission, target })
     }
 
@@ -115,7 +116,7 @@ impl TokenBucket {
 
     /// Fills the bucket to its capacity and serves waiting requests.
     pub fn reset_rate_limit(&self) {
-        self.admission.reset(self.target);
+        self.admission.change(|limiter, _| limiter.reset(self.target));
     }
 }
 

@@ -89,12 +89,53 @@ use std::task::{Context, Waker};
 
 use limits::SharedAdmission;
 use llmpool_core::limits::{
-    AcquireRequest, Caller, CooldownReason, Demand, KeyConstraint, KeyLimits, Limits, RateLimit, TargetId,
+    AcquireRequest, Caller, CooldownReason, Demand, KeyConstraint, KeyId, KeyLimits, Limits, RateLimit,
+    TargetId, TargetLimits,
 };
 use llmpool_core::time::Timestamp;
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use loom::thread;
+use loom::thread::{Builder, JoinHandle};
 use sync::Arc;
+
+/// Words of the stack of a thread. Loom's default is too small for code that is not optimized.
+const STACK_SIZE: usize = 1 << 15;
+
+fn spawn<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    Builder::new().stack_size(STACK_SIZE).spawn(body).unwrap()
+}
+
+fn model(body: impl Fn() + Send + Sync + 'static) {
+    model_with(None, body);
+}
+
+/// Runs `body` in every interleaving, or in those with at most so many preemptions.
+fn model_with(preemption_bound: Option<usize>, body: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemption_bound.or(builder.preemption_bound);
+    let body = Arc::new(body);
+    builder.check(move || {
+        let body = body.clone();
+        spawn(move || body()).join().unwrap();
+    });
+}
+
+fn add_key(admission: &SharedAdmission, limits: Limits) -> KeyId {
+    let limits = KeyLimits {
+        limits,
+        ..KeyLimits::default()
+    };
+    admission.change(|limiter, _| limiter.add_key(limits))
+}
+
+fn add_target(admission: &SharedAdmission, key: KeyId, limits: impl Into<TargetLimits>) -> TargetId {
+    admission.change(|limiter, now| limiter.add_target(&[key], limits, now))
+}
+
+fn set_enabled(slot: &SingleSlot, enabled: bool) {
+    let key = slot.admission.key_ids()[0];
+    slot.admission
+        .change(|limiter, now| limiter.set_enabled(key, enabled, now));
+}
 
 /// A target with one key that has one slot.
 struct SingleSlot {
@@ -110,11 +151,8 @@ impl SingleSlot {
             max_concurrency: Some(1),
             ..Limits::default()
         };
-        let key = admission.add_key(KeyLimits {
-            limits,
-            ..KeyLimits::default()
-        });
-        let target = admission.add_target(&[key], rate_limit);
+        let key = add_key(&admission, limits);
+        let target = add_target(&admission, key, rate_limit);
         Arc::new(Self {
             admission,
             target,
@@ -168,7 +206,7 @@ fn run_threads(slot: &Arc<SingleSlot>, actions: Vec<fn(&SingleSlot)>) {
         .into_iter()
         .map(|action| {
             let slot = slot.clone();
-            thread::spawn(move || action(&slot))
+            spawn(move || action(&slot))
         })
         .collect();
     for thread in threads {
@@ -182,7 +220,7 @@ fn run_threads(slot: &Arc<SingleSlot>, actions: Vec<fn(&SingleSlot)>) {
 
 #[test]
 fn every_waiter_is_served_and_the_slot_is_granted_once() {
-    loom::model(|| {
+    model(|| {
         let slot = SingleSlot::new(None);
         run_threads(
             &slot,
@@ -193,9 +231,7 @@ fn every_waiter_is_served_and_the_slot_is_granted_once() {
 
 #[test]
 fn cancelled_waiter_passes_its_wake_up_on() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(3);
-    model.check(|| {
+    model_with(Some(3), || {
         let slot = SingleSlot::new(None);
         run_threads(
             &slot,
@@ -210,13 +246,13 @@ fn cancelled_waiter_passes_its_wake_up_on() {
 
 #[test]
 fn reset_wakes_waiters_for_the_rate() {
-    loom::model(|| {
+    model(|| {
         let slot = SingleSlot::new(Some(RateLimit::new(1, 0.001).unwrap()));
         slot.acquire_and_release();
         run_threads(
             &slot,
             vec![SingleSlot::acquire_and_release, |slot| {
-                slot.admission.reset(slot.target);
+                slot.admission.change(|limiter, _| limiter.reset(slot.target));
             }],
         );
     });
@@ -224,10 +260,9 @@ fn reset_wakes_waiters_for_the_rate() {
 
 #[test]
 fn enabled_key_wakes_its_waiters() {
-    loom::model(|| {
+    model(|| {
         let slot = SingleSlot::new(None);
-        let key = slot.admission.key_ids()[0];
-        slot.admission.set_enabled(key, false);
+        set_enabled(&slot, false);
         run_threads(
             &slot,
             vec![
@@ -240,7 +275,7 @@ fn enabled_key_wakes_its_waiters() {
                     let result = loom::future::block_on(slot.admission.acquire(slot.target, request));
                     drop(result.unwrap());
                 },
-                |slot| slot.admission.set_enabled(slot.admission.key_ids()[0], true),
+                |slot| set_enabled(slot, true),
             ],
         );
     });
@@ -248,14 +283,14 @@ fn enabled_key_wakes_its_waiters() {
 
 #[test]
 fn settled_tokens_wake_waiters_for_them() {
-    loom::model(|| {
+    model(|| {
         let admission = Arc::new(SharedAdmission::default());
         let limits = Limits {
             tpm: Some(100),
             ..Limits::default()
         };
-        let key = admission.add_key(KeyLimits::default());
-        let target = admission.add_target(&[key], limits);
+        let key = add_key(&admission, Limits::default());
+        let target = add_target(&admission, key, limits);
         let request = |admission: &SharedAdmission| AcquireRequest {
             ticket: admission.next_ticket(),
             caller: Caller::default(),
@@ -270,7 +305,7 @@ fn settled_tokens_wake_waiters_for_them() {
         let mut held = admission.try_acquire(target, &request(&admission)).unwrap();
         held.mark_used();
         let waiting = admission;
-        let waiter = thread::spawn(move || {
+        let waiter = spawn(move || {
             let request = request(&waiting);
             drop(loom::future::block_on(waiting.acquire(target, request)).unwrap());
         });
@@ -282,11 +317,11 @@ fn settled_tokens_wake_waiters_for_them() {
 
 /// Runs one thread that waits for the only slot while another thread ends the attempt that holds it.
 fn slot_comes_back(end: fn(limits::Permit)) {
-    loom::model(move || {
+    model(move || {
         let slot = SingleSlot::new(None);
         let mut held = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
         held.mark_used();
-        let waiter = thread::spawn(move || slot.acquire_and_release());
+        let waiter = spawn(move || slot.acquire_and_release());
         end(held);
         waiter.join().unwrap();
     });
@@ -313,11 +348,11 @@ fn unused_permit_wakes_a_waiter() {
 /// A single probe is in flight, and its success admits the others while it keeps its slot.
 #[test]
 fn success_of_a_probe_wakes_waiters() {
-    loom::model(|| {
+    model(|| {
         clock::set(1);
         let admission = Arc::new(SharedAdmission::default());
-        let key = admission.add_key(KeyLimits::default());
-        let target = admission.add_target(&[key], None);
+        let key = add_key(&admission, Limits::default());
+        let target = add_target(&admission, key, None);
         let slot = Arc::new(SingleSlot {
             admission,
             target,
@@ -330,7 +365,7 @@ fn success_of_a_probe_wakes_waiters() {
         clock::set(5);
         let probe = slot.admission.try_acquire(target, &slot.request()).unwrap();
         assert!(slot.admission.try_acquire(target, &slot.request()).is_none());
-        let waiter = thread::spawn(move || slot.acquire_and_release());
+        let waiter = spawn(move || slot.acquire_and_release());
         probe.record_success();
         waiter.join().unwrap();
         drop(probe);
@@ -339,15 +374,16 @@ fn success_of_a_probe_wakes_waiters() {
 
 #[test]
 fn restored_key_wakes_its_waiters() {
-    loom::model(|| {
+    model(|| {
         let slot = SingleSlot::new(None);
         let refused = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
         let wait = std::time::Duration::from_secs(10);
         let cooldown = refused.record_refusal(CooldownReason::Unclear, Some(wait).into());
         drop(refused);
         let waiting = slot.clone();
-        let waiter = thread::spawn(move || waiting.acquire_and_release());
-        slot.admission.restore(cooldown.unwrap());
+        let waiter = spawn(move || waiting.acquire_and_release());
+        slot.admission
+            .change(|limiter, now| limiter.restore(cooldown.unwrap(), now));
         waiter.join().unwrap();
     });
 }
@@ -355,11 +391,11 @@ fn restored_key_wakes_its_waiters() {
 /// The loss of the last key rejects a waiter that does not wait for keys.
 #[test]
 fn lost_key_wakes_its_waiters() {
-    loom::model(|| {
+    model(|| {
         let slot = SingleSlot::new(None);
         let held = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
         let waiting = slot.clone();
-        let waiter = thread::spawn(move || {
+        let waiter = spawn(move || {
             let request = AcquireRequest {
                 wait_for_keys: false,
                 ..waiting.request()
@@ -367,7 +403,7 @@ fn lost_key_wakes_its_waiters() {
             let acquire = waiting.admission.acquire(waiting.target, request);
             loom::future::block_on(acquire).unwrap_err();
         });
-        slot.admission.set_enabled(slot.admission.key_ids()[0], false);
+        set_enabled(&slot, false);
         waiter.join().unwrap();
         drop(held);
     });
@@ -381,14 +417,14 @@ fn drive(seconds: u64) {
 
 #[test]
 fn driver_serves_a_waiter_when_its_time_has_come() {
-    loom::model(|| {
+    model(|| {
         clock::set(1);
         let slot = SingleSlot::new(Some(RateLimit::new(1, 0.001).unwrap()));
         slot.acquire_and_release();
         let mut acquire = pin!(slot.admission.acquire(slot.target, slot.request()));
         let mut cx = Context::from_waker(Waker::noop());
         assert!(acquire.as_mut().poll(&mut cx).is_pending());
-        let driver = thread::spawn(|| drive(2000));
+        let driver = spawn(|| drive(2000));
         loom::future::block_on(acquire).unwrap().mark_used();
         driver.join().unwrap();
     });
@@ -398,7 +434,7 @@ fn driver_serves_a_waiter_when_its_time_has_come() {
 #[test]
 fn driver_returns_the_grant_of_an_unpolled_head() {
     for cancels in [false, true] {
-        loom::model(move || {
+        model(move || {
             clock::set(1);
             let slot = SingleSlot::new(None);
             let held = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
@@ -408,7 +444,7 @@ fn driver_returns_the_grant_of_an_unpolled_head() {
             let mut next = pin!(slot.admission.acquire(slot.target, slot.request()));
             assert!(next.as_mut().poll(&mut cx).is_pending());
             drop(held);
-            let driver = thread::spawn(|| drive(3));
+            let driver = spawn(|| drive(3));
             if cancels {
                 drop(idle);
             }

@@ -336,11 +336,16 @@ impl<'a> Simulation<'a> {
         let call = self.active[index].call;
         let state = &mut self.model_states[call.model];
         let admission = &mut self.admissions[self.models[call.model].limiter];
-        if state.counts_tokens {
+        let (now, counts_tokens) = (self.now, state.counts_tokens);
+        if counts_tokens {
             state.output_lengths.record(call.output_tokens);
-            admission.settle(&mut grant, call.total_tokens(), self.now, &mut self.woken);
         }
-        admission.complete(&mut grant, self.now, &mut self.woken);
+        admission.change(now, &mut self.woken, |limiter| {
+            if counts_tokens {
+                limiter.settle(&mut grant, call.total_tokens(), now);
+            }
+            limiter.complete(&mut grant, now);
+        });
         self.finish(index, Duration::ZERO);
     }
 

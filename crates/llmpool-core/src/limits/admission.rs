@@ -1,9 +1,9 @@
 //! Admission: the wait queues and the limiter of one provider.
 //!
-//! [`Admission`] owns both, so every change of the limiter goes through it. After a change that may free a
-//! key or a target, [`Admission`] serves the affected queues: it asks the limiter for a grant for the request
-//! at the head of each queue. Because targets can share keys, the queues of several targets may be affected.
-//! The heads of these queues are served in one common order.
+//! [`Admission`] owns both, so every change of the limiter goes through [`Admission::change`]. The limiter notes
+//! which target and key a change concerns, and [`Admission`] then serves the affected queues: it asks the limiter
+//! for a grant for the request at the head of each queue. Because targets can share keys, the queues of several
+//! targets may be affected. The heads of these queues are served in one common order.
 //!
 //! Methods that can serve queues take a list `wakes`. They append to `wakes` the waker of every waiting
 //! request that was granted or rejected, and no other waker. `W` is the waker type of the crate `llmpool`,
@@ -24,22 +24,17 @@ mod serving;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 pub use self::events::COLLECT_WITHIN;
 use self::events::{Events, Uncollected};
 pub use self::outcome::{AdmissionOutcome, Rejection};
-use super::cooldown::{CooldownReason, RefusalWait};
 use super::demand::Demand;
 use super::denial::{Denial, WaitReason};
 use super::fairness::{Caller, FairClocks};
 use super::grant::Grant;
-use super::key::{KeyId, KeyLimits};
 use super::key_constraint::KeyConstraint;
-use super::limiter::{Limiter, ProvisionalCooldown};
-use super::limits::Limits;
-use super::quota_group::QuotaGroupId;
-use super::target::{TargetId, TargetLimits};
+use super::limiter::Limiter;
+use super::target::TargetId;
 use super::wait_queue::{AcquireRequest, QueuePosition, Ticket, WaitQueue};
 use crate::time::Timestamp;
 
@@ -104,10 +99,13 @@ impl<W> Admission<W> {
     }
 
     /// Adds a wait queue for each target that has none yet.
+    #[inline(always)]
     fn add_queues(&mut self) {
         let targets = self.limiter.target_count();
-        self.queues.resize_with(targets, WaitQueue::default);
-        self.blocked.resize_with(targets, BTreeSet::new);
+        if self.queues.len() < targets {
+            self.queues.resize_with(targets, WaitQueue::default);
+            self.blocked.resize_with(targets, BTreeSet::new);
+        }
     }
 }
 
@@ -117,31 +115,21 @@ impl<W: Clone> Admission<W> {
         &self.limiter
     }
 
-    /// Adds a quota group without keys. See [`Limiter::add_group`].
-    pub fn add_group(&mut self, limits: Limits, learn: bool) -> QuotaGroupId {
-        self.limiter.add_group(limits, learn)
-    }
-
-    /// Adds a key that belongs to no quota group. See [`Limiter::add_key`].
-    pub fn add_key(&mut self, limits: KeyLimits) -> KeyId {
-        self.limiter.add_key(limits)
-    }
-
-    /// Adds a key to a quota group. See [`Limiter::add_key_to_group`].
-    pub fn add_key_to_group(&mut self, group: QuotaGroupId, limits: KeyLimits) -> KeyId {
-        self.limiter.add_key_to_group(group, limits)
-    }
-
-    /// Adds a target with an empty wait queue. See [`Limiter::add_target`].
-    pub fn add_target(
+    /// Changes the limiter, and serves the requests that the change concerns.
+    #[inline(always)]
+    pub fn change<T>(
         &mut self,
-        keys: &[KeyId],
-        limits: impl Into<TargetLimits>,
         now: Timestamp,
-    ) -> TargetId {
-        let target = self.limiter.add_target(keys, limits, now);
+        wakes: &mut Vec<W>,
+        change: impl FnOnce(&mut Limiter) -> T,
+    ) -> T {
+        let result = change(&mut self.limiter);
         self.add_queues();
-        target
+        let changed = std::mem::take(&mut self.limiter.changed);
+        if self.waiting > 0 {
+            self.serve_changed(changed, now, wakes);
+        }
+        result
     }
 
     /// Returns the number of requests that wait for a target.
@@ -256,162 +244,11 @@ impl<W: Clone> Admission<W> {
     /// unused.
     pub fn cancel(&mut self, target: TargetId, request: &AcquireRequest, now: Timestamp, wakes: &mut Vec<W>) {
         match self.collect(target, request.ticket) {
-            Some(Uncollected::Granted(mut grant, _)) => self.release(&mut grant, false, now, wakes),
+            Some(Uncollected::Granted(mut grant, _)) => {
+                self.change(now, wakes, |limiter| limiter.release(&mut grant, false, now));
+            }
             Some(Uncollected::Woken(_) | Uncollected::Rejected(_)) => {}
             None => self.leave(target, request, now, wakes),
         }
-    }
-
-    /// Ends the attempt of a grant and frees its slots. See [`Limiter::release`].
-    #[inline(always)]
-    pub fn release(&mut self, grant: &mut Grant, used: bool, now: Timestamp, wakes: &mut Vec<W>) {
-        let made_room = self.limiter.release(grant, used, now);
-        self.serve_after(grant, made_room, now, wakes);
-    }
-
-    /// Replaces the estimated number of tokens of a grant by the actual number. See [`Limiter::settle`].
-    ///
-    /// Settle a grant before releasing it, so that the oldest waiting request receives the freed tokens and
-    /// the freed slot together.
-    pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp, wakes: &mut Vec<W>) {
-        if self.limiter.settle(grant, tokens, now) {
-            self.serve_after(grant, true, now, wakes);
-        }
-    }
-
-    /// Records that an attempt succeeded, and releases its grant. Serves the wait queues once, after both
-    /// steps.
-    #[inline(always)]
-    pub fn complete(&mut self, grant: &mut Grant, now: Timestamp, wakes: &mut Vec<W>) {
-        let changed = self.limiter.record_success(grant, now);
-        let made_room = self.limiter.release(grant, true, now);
-        self.serve_after(grant, changed || made_room, now, wakes);
-    }
-
-    /// Records how long the outcome of a probe is awaited. See [`Limiter::await_probe`].
-    pub fn await_probe(&mut self, grant: &Grant, is_sent: bool, now: Timestamp, wakes: &mut Vec<W>) {
-        self.limiter.await_probe(grant, is_sent, now);
-        self.serve_key(grant.key(), now, wakes);
-    }
-
-    /// Records that an attempt succeeded. See [`Limiter::record_success`].
-    pub fn record_success(&mut self, grant: &Grant, now: Timestamp, wakes: &mut Vec<W>) {
-        if self.limiter.record_success(grant, now) {
-            self.serve_after(grant, true, now, wakes);
-        }
-    }
-
-    /// Records that the provider refused an attempt because of its key. See [`Limiter::record_refusal`].
-    pub fn record_refusal(
-        &mut self,
-        grant: &Grant,
-        reason: CooldownReason,
-        wait: impl Into<RefusalWait>,
-        now: Timestamp,
-        wakes: &mut Vec<W>,
-    ) -> Option<ProvisionalCooldown> {
-        let cooldown = self.limiter.record_refusal(grant, reason, wait, now);
-        self.reject_without_keys(grant.key(), now, wakes);
-        self.serve_key(grant.key(), now, wakes);
-        cooldown
-    }
-
-    /// Records a failure of an attempt that is blamed on the target. See [`Limiter::record_target_failure`].
-    pub fn record_target_failure(
-        &mut self,
-        grant: &Grant,
-        duration: Option<Duration>,
-        now: Timestamp,
-        wakes: &mut Vec<W>,
-    ) {
-        self.limiter.record_target_failure(grant, duration, now);
-        self.serve_target(grant.target(), now, wakes);
-    }
-
-    /// Reverts a cooldown that [`record_refusal`](Self::record_refusal) started. See [`Limiter::restore`].
-    pub fn restore(&mut self, cooldown: ProvisionalCooldown, now: Timestamp, wakes: &mut Vec<W>) {
-        self.limiter.restore(cooldown, now);
-        self.serve_key(Some(cooldown.key()), now, wakes);
-    }
-
-    /// Enables or disables a key. See [`Limiter::set_enabled`].
-    pub fn set_enabled(&mut self, key: KeyId, enabled: bool, now: Timestamp, wakes: &mut Vec<W>) {
-        self.limiter.set_enabled(key, enabled, now);
-        self.reject_without_keys(Some(key), now, wakes);
-        self.serve_key(Some(key), now, wakes);
-    }
-
-    /// Starts a cooldown of a key until the time `until`. See [`Limiter::set_cooldown`].
-    pub fn set_cooldown(
-        &mut self,
-        key: KeyId,
-        reason: CooldownReason,
-        until: Timestamp,
-        now: Timestamp,
-        wakes: &mut Vec<W>,
-    ) {
-        self.limiter.set_cooldown(key, reason, until, now);
-        self.reject_without_keys(Some(key), now, wakes);
-        self.serve_key(Some(key), now, wakes);
-    }
-
-    /// Replaces the limits of a target. See [`Limiter::set_target_limits`].
-    pub fn set_target_limits(
-        &mut self,
-        target: TargetId,
-        limits: impl Into<TargetLimits>,
-        now: Timestamp,
-        wakes: &mut Vec<W>,
-    ) {
-        self.limiter.set_target_limits(target, limits, now);
-        self.serve_target(target, now, wakes);
-    }
-
-    /// Fills the token buckets of a target, clears its sliding windows, and ends its cooldown. See
-    /// [`Limiter::reset`].
-    pub fn reset(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
-        self.limiter.reset(target);
-        self.serve_target(target, now, wakes);
-    }
-
-    /// Records a new call in the retry budget of its target. See [`Limiter::record_call`].
-    pub fn record_call(&mut self, target: TargetId, now: Timestamp) {
-        self.limiter.record_call(target, now);
-    }
-
-    /// Spends one retry from the target's retry budget. Returns whether the budget had a retry left.
-    pub fn try_spend_retry(&mut self, target: TargetId, now: Timestamp) -> bool {
-        self.limiter.try_spend_retry(target, now)
-    }
-
-    /// Rejects the requests that the loss of a key leaves without a usable one, unless they wait for keys.
-    fn reject_without_keys(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<W>) {
-        let Some(key) = key.filter(|_| self.waiting > 0) else {
-            return;
-        };
-        for target in self.limiter.users(key).collect::<Vec<_>>() {
-            for constraint in self.queues[target.index()].constraints() {
-                let Some(first) = self.limiter.lost_keys(target, constraint, now) else {
-                    continue;
-                };
-                for request in self.queues[target.index()].requests_that_need_keys(constraint) {
-                    self.reject(target, &request, Rejection::no_usable_key(first), wakes);
-                }
-                self.serve_target(target, now, wakes);
-            }
-        }
-    }
-
-    /// Serves the queues that wait for the grant's key. If `target_changed`, also serves the queues of the
-    /// grant's target.
-    #[inline(always)]
-    fn serve_after(&mut self, grant: &Grant, target_changed: bool, now: Timestamp, wakes: &mut Vec<W>) {
-        if self.waiting == 0 {
-            return;
-        }
-        if target_changed {
-            self.serve_target(grant.target(), now, wakes);
-        }
-        self.serve_key(grant.key(), now, wakes);
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct KeySet {
     /// The groups (index of the group, `None`) and keys (index of the group, index of the key) that are set aside,
     /// each with the smallest demand for which it had too few tokens.
     short: BTreeSet<(u32, usize, Option<usize>)>,
-    /// Number of groups of which the state for this model keeps some keys from being used.
+    /// Number of groups of which denials or observed limits keep some keys from being used.
     barred: usize,
     pub(super) counts_tokens: bool,
     /// Sum of the rate limits of all keys in the set. `None` if any key has no rate limit.
@@ -185,16 +185,24 @@ impl KeySet {
         Obstacle::both(of_key, group.obstacle(demand, table, now))
     }
 
-    /// Returns whether the state for this model alone keeps a key from being used.
-    pub(super) fn bars(&self, id: KeyId, table: &KeyTable, now: Timestamp) -> bool {
+    /// Returns whether a key can be used under the constraint, as far as denials and observed limits are concerned.
+    pub(super) fn suits(
+        &self,
+        constraint: KeyConstraint,
+        id: KeyId,
+        table: &KeyTable,
+        now: Timestamp,
+    ) -> bool {
         let place = self.place_of(id, table);
-        place.is_none_or(|place| {
-            let group = &self.groups[place.group];
-            group.bars(&group.keys[place.key], now)
+        place.is_some_and(|KeyPlace { group, key }| {
+            let group = &self.groups[group];
+            table.allows(constraint, id)
+                && !group.bars(&group.keys[key], table, now)
+                && (constraint != KeyConstraint::Healthy || group.is_tested(key, table))
         })
     }
 
-    /// Returns whether the states for this model keep some keys from being used.
+    /// Returns whether denials or observed limits keep some keys from being used.
     pub(super) fn bars_any(&self) -> bool {
         self.barred > 0
     }
@@ -249,7 +257,7 @@ impl KeySet {
         &mut self,
         demand: Demand,
         constraint: KeyConstraint,
-        is_kept: impl Fn(KeyId) -> bool,
+        is_kept: impl Fn(&Self, KeyId) -> bool,
         table: &KeyTable,
         now: Timestamp,
     ) -> Option<KeyPlace> {
@@ -275,14 +283,14 @@ impl KeySet {
     fn first_ready(
         &self,
         constraint: KeyConstraint,
-        is_kept: impl Fn(KeyId) -> bool,
+        is_kept: impl Fn(&Self, KeyId) -> bool,
         table: &KeyTable,
     ) -> Option<KeyPlace> {
         let needs_test = constraint == KeyConstraint::Healthy;
         let first_of = |group: usize| {
             let group = &self.groups[group];
             group.first_that(|key| {
-                !is_kept(group.keys[key].id) && (!needs_test || group.is_tested(key, table))
+                !is_kept(self, group.keys[key].id) && (!needs_test || group.is_tested(key, table))
             })
         };
         let group = match constraint {
@@ -294,7 +302,7 @@ impl KeySet {
                 let place = self.place_of(id, table)?;
                 let group = &self.groups[place.group];
                 let is_usable = self.ready.is_usable(place.group) && group.is_usable(place.key);
-                return Some(place).filter(|_| is_usable && !is_kept(id));
+                return Some(place).filter(|_| is_usable && !is_kept(self, id));
             }
         };
         Some(KeyPlace {

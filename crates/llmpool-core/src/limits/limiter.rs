@@ -14,6 +14,7 @@ mod queries;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::changed::Changed;
 use super::charge_id::ChargeId;
 use super::cooldown::{CooldownReason, RefusalWait};
 use super::demand::Demand;
@@ -43,6 +44,8 @@ pub struct Limiter {
     removed: Vec<TargetId>,
     /// Sequence number of the most recent change of a token bucket, such as a charge.
     seq: u64,
+    /// The changes after which [`Admission`](super::Admission) has not served the wait queues yet.
+    pub(super) changed: Changed,
 }
 
 /// A cooldown that can be reverted with [`Limiter::restore`]. Revert it if the refusal that started the cooldown
@@ -157,12 +160,13 @@ impl Limiter {
 
     /// Replaces the limits of a target. Earlier charges to a limit still count after the limit has been
     /// changed.
-    pub fn set_target_limits(&mut self, target: TargetId, limits: impl Into<TargetLimits>, now: Timestamp) {
+    pub fn set_target_limits(&mut self, id: TargetId, limits: impl Into<TargetLimits>, now: Timestamp) {
         let TargetLimits { limits, breaker, .. } = limits.into();
         let seq = self.next_seq();
-        let target = &mut self.targets[target.index()];
+        let target = &mut self.targets[id.index()];
         target.limit_set.set_limits(limits, seq, now);
         target.breaker = breaker;
+        self.changed.add_target(id);
     }
 
     /// Reserves everything that one attempt needs, including a concurrency slot of the least loaded usable
@@ -213,19 +217,25 @@ impl Limiter {
     ) -> Option<KeyPlace> {
         // Taken out, because the search reads the key sets of other targets too.
         let mut key_set = self.targets[target.index()].key_set.take()?;
-        let is_kept =
-            |id: KeyId| !older.is_empty() && older.iter().any(|older| self.waits_for(*older, id, now));
+        let is_kept = |own: &KeySet, id| {
+            !older.is_empty() && older.iter().any(|older| self.waits_for(*older, id, own, now))
+        };
         let place = key_set.find(demand, constraint, is_kept, &self.key_table, now);
         self.targets[target.index()].key_set = Some(key_set);
         place
     }
 
-    /// Returns whether a request for a target could use the key if the key had room for it.
-    fn waits_for(&self, (target, constraint): (TargetId, KeyConstraint), id: KeyId, now: Timestamp) -> bool {
-        // A missing set is that of the target for which a key is being searched: its requests with another
-        // constraint.
-        let key_set = self.targets[target.index()].key_set.as_ref();
-        self.key_table.allows(constraint, id) && key_set.is_none_or(|set| !set.bars(id, &self.key_table, now))
+    /// Returns whether a request for a target could use the key if the key had room for it. `own`: the key set
+    /// that was taken out of its target.
+    fn waits_for(
+        &self,
+        (target, constraint): (TargetId, KeyConstraint),
+        id: KeyId,
+        own: &KeySet,
+        now: Timestamp,
+    ) -> bool {
+        let key_set = self.targets[target.index()].key_set.as_deref();
+        key_set.unwrap_or(own).suits(constraint, id, &self.key_table, now)
     }
 
     #[inline(always)]
@@ -266,15 +276,22 @@ impl Limiter {
             grant.denial_epoch = set.begin_attempt(place, now);
             grant.is_probe = set.observed_mut(place, &mut self.key_table).charge(now);
             self.key_table.reserve(id, &mut grant);
-            self.update(id, now);
+            self.update_readiness(id, now);
         }
         grant
     }
 
-    /// Recomputes whether a key and its quota group can be used, in the key sets of all targets that use the
-    /// group. Must be called after a change of the key or the group.
+    /// Must be called after a change of a key or its quota group that may concern waiting requests.
     #[inline(always)]
     fn update(&mut self, id: KeyId, now: Timestamp) {
+        self.changed.add_key(id);
+        self.update_readiness(id, now);
+    }
+
+    /// Recomputes whether a key and its quota group can be used, in the key sets of all targets that use the
+    /// group.
+    #[inline(always)]
+    fn update_readiness(&mut self, id: KeyId, now: Timestamp) {
         for &(target, group) in &self.key_table.group_of(id).users {
             if let Some(set) = &mut self.targets[target.index()].key_set {
                 set.update_key(group, id, &self.key_table, now);
@@ -286,11 +303,8 @@ impl Limiter {
     /// [`settle`](Self::settle), but to no other method.
     ///
     /// `used`: whether the request was handed to a connection. If not, the demand of the grant is refunded.
-    ///
-    /// Returns whether the target's own limits may now admit more requests. The limits of the key do not
-    /// affect the result.
     #[inline(always)]
-    pub fn release(&mut self, grant: &mut Grant, used: bool, now: Timestamp) -> bool {
+    pub fn release(&mut self, grant: &mut Grant, used: bool, now: Timestamp) {
         self.close(grant);
         if !used {
             self.refund(grant);
@@ -305,13 +319,21 @@ impl Limiter {
             self.key_table.release(id, grant);
             self.update(id, now);
         }
-        // Reported as room, because a request that waits for estimated tokens to be returned must learn that
-        // these tokens are now final.
+        // A request that waits for estimated tokens to be returned must learn that these tokens are now final.
         let had_tokens = grant.demand.tokens > 0;
         if !used {
             grant.demand.tokens = 0;
         }
-        !used || was_full || was_probe || had_tokens
+        if !used || was_full || was_probe || had_tokens {
+            self.changed.add_target(grant.target);
+        }
+    }
+
+    /// Records that an attempt succeeded, and releases its grant.
+    #[inline(always)]
+    pub fn complete(&mut self, grant: &mut Grant, now: Timestamp) {
+        self.record_success(grant, now);
+        self.release(grant, true, now);
     }
 
     fn refund(&mut self, grant: &Grant) {
@@ -323,20 +345,24 @@ impl Limiter {
         }
     }
 
-    /// Replaces the estimated number of tokens of a grant by `tokens`, the actual number. Returns whether the
-    /// correction makes tokens available.
+    /// Replaces the estimated number of tokens of a grant by `tokens`, the actual number.
+    ///
+    /// Settle a grant before releasing it, in one [`change`](super::Admission::change) if possible: the oldest
+    /// waiting request then receives the freed tokens and the freed slot together.
     #[inline(always)]
-    pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) -> bool {
+    pub fn settle(&mut self, grant: &mut Grant, tokens: u32, now: Timestamp) {
         self.close(grant);
         let before = std::mem::replace(&mut grant.demand.tokens, tokens);
         let mut made_room = false;
         for limits in self.limit_sets(grant) {
             made_room |= limits.settle(grant.charge, before, tokens);
         }
-        if let Some(id) = grant.key().filter(|_| made_room) {
-            self.update(id, now);
+        if made_room {
+            self.changed.add_target(grant.target);
+            if let Some(id) = grant.key {
+                self.update(id, now);
+            }
         }
-        made_room
     }
 
     /// Marks the tokens that were charged for a grant as final. From then on, no waiting request expects some
@@ -374,25 +400,24 @@ impl Limiter {
         }
     }
 
-    /// Records that an attempt succeeded, which shows that its key and target are healthy. Returns whether
-    /// the health of the key, of its quota group or of the target changed.
+    /// Records that an attempt succeeded, which shows that its key and target are healthy.
     #[inline(always)]
-    pub fn record_success(&mut self, grant: &Grant, now: Timestamp) -> bool {
+    pub fn record_success(&mut self, grant: &Grant, now: Timestamp) {
         let target = &mut self.targets[grant.target.index()];
         target.failures = 0;
         target.retry_budget.record_success();
-        let mut changed = target.health.record_success(grant.epoch);
+        if target.health.record_success(grant.epoch) {
+            self.changed.add_target(grant.target);
+        }
         if let (Some(set), Some(id)) = (&mut target.key_set, grant.key) {
             let observed = set.observed_mut(grant.place, &mut self.key_table);
             if observed.record_success(grant.charge.at, now)
                 | set.record_success(grant.place, grant.denial_epoch)
                 | self.key_table.record_success(id, grant)
             {
-                changed = true;
                 self.update(id, now);
             }
         }
-        changed
     }
 
     /// Records that the provider refused an attempt because of the attempt's key, and starts a cooldown of
@@ -471,6 +496,7 @@ impl Limiter {
             // Without a breaker, a failure without `duration` starts no cooldown.
             health.record_success(epoch);
         }
+        self.changed.add_target(grant.target);
     }
 
     /// Reverts a cooldown, unless the health of the affected key or quota group has changed since the
@@ -524,6 +550,7 @@ impl Limiter {
     /// Fills the token buckets of a target, clears its sliding windows, and ends its cooldown.
     pub fn reset(&mut self, target: TargetId) {
         let seq = self.next_seq();
+        self.changed.add_target(target);
         let target = &mut self.targets[target.index()];
         target.limit_set.reset(seq);
         target.health.reset();

@@ -15,6 +15,7 @@ mod account_names;
 mod admission;
 mod affinity;
 mod bucket;
+mod changed;
 mod charge_id;
 mod cooldown;
 mod demand;

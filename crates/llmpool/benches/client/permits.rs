@@ -5,7 +5,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use llmpool_core::limits::{
-    AcquireRequest, Admission, AdmissionOutcome, Caller, Demand, KeyConstraint, KeyLimits, Limits,
+    AcquireRequest, Admission, AdmissionOutcome, Caller, Demand, KeyConstraint, KeyLimits, Limiter, Limits,
     MAX_WAITING, RateLimit, TargetId, Ticket,
 };
 use llmpool_core::time::Timestamp;
@@ -46,20 +46,20 @@ impl Permits {
     }
 
     fn with_limits(keys: usize, limits: Limits, demand: Demand) -> Self {
-        let mut admission = Admission::default();
+        let mut limiter = Limiter::new();
         let now = Timestamp::from_nanos(1_000_000_000);
         let limits = KeyLimits {
             limits,
             ..KeyLimits::default()
         };
-        let keys: Vec<_> = (0..keys).map(|_| admission.add_key(limits)).collect();
+        let keys: Vec<_> = (0..keys).map(|_| limiter.add_key(limits)).collect();
         let limits = Limits {
             rate_limit: Some(RateLimit::new(1_000_000, 1e6).unwrap()),
             ..Limits::default()
         };
-        let target = admission.add_target(&keys, limits, now);
+        let target = limiter.add_target(&keys, limits, now);
         Self {
-            admission,
+            admission: Admission::over(limiter),
             target,
             now,
             ticket: 0,
@@ -88,9 +88,13 @@ impl Permits {
         black_box(&grant);
         self.now = self.now + Duration::from_micros(100);
         if self.demand.tokens > 0 {
-            self.admission.settle(&mut grant, 100, self.now, &mut wakes);
+            self.admission.change(self.now, &mut wakes, |limiter| {
+                limiter.settle(&mut grant, 100, self.now);
+            });
         }
-        self.admission.complete(&mut grant, self.now, &mut wakes);
+        self.admission.change(self.now, &mut wakes, |limiter| {
+            limiter.complete(&mut grant, self.now);
+        });
     }
 }
 
@@ -103,7 +107,7 @@ pub(crate) struct Waiters {
 
 impl Waiters {
     pub(crate) fn new(waiters: usize) -> Self {
-        let mut admission = Admission::default();
+        let mut limiter = Limiter::new();
         let now = Timestamp::from_nanos(1_000_000_000);
         let limits = KeyLimits {
             limits: Limits {
@@ -112,10 +116,11 @@ impl Waiters {
             },
             ..KeyLimits::default()
         };
-        let key = admission.add_key(limits);
+        let key = limiter.add_key(limits);
         let targets: Vec<_> = (0..waiters.div_ceil(MAX_WAITING))
-            .map(|_| admission.add_target(&[key], Limits::default(), now))
+            .map(|_| limiter.add_target(&[key], Limits::default(), now))
             .collect();
+        let mut admission = Admission::over(limiter);
         let request = request(0);
         let mut wakes = Vec::new();
         let outcome = admission.acquire(targets[0], &request, Waker::noop(), now, &mut wakes);

@@ -20,7 +20,7 @@ impl SharedAdmission {
         target: TargetId,
         request: &AcquireRequest,
     ) -> Option<Permit> {
-        let grant = self.change(|admission, now, _| admission.try_acquire(target, request, now))?;
+        let grant = self.change_state(|state, now, _| state.admission.try_acquire(target, request, now))?;
         Some(Permit::new(self.clone(), grant))
     }
 
@@ -52,7 +52,8 @@ impl Future for Acquire {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         let (target, request, is_queued) = (this.target, this.request, this.is_queued);
-        let outcome = this.admission.change(|admission, now, wakes| {
+        let outcome = this.admission.change_state(|state, now, wakes| {
+            let admission = &mut state.admission;
             let outcome = if is_queued {
                 admission.poll(target, &request, cx.waker(), now, wakes)
             } else {
@@ -61,7 +62,7 @@ impl Future for Acquire {
             if let AdmissionOutcome::Granted(grant) = &outcome
                 && grant.is_probe()
             {
-                admission.await_probe(grant, false, now, wakes);
+                admission.change(now, wakes, |limiter| limiter.await_probe(grant, false, now));
             }
             outcome
         });
@@ -82,7 +83,7 @@ impl Drop for Acquire {
         if self.is_queued {
             let (target, request) = (self.target, self.request);
             self.admission
-                .change(|admission, now, wakes| admission.cancel(target, &request, now, wakes));
+                .change_state(|state, now, wakes| state.admission.cancel(target, &request, now, wakes));
         }
     }
 }

@@ -39,7 +39,7 @@ impl Permit {
         if self.grant.is_probe() {
             let grant = &self.grant;
             self.admission
-                .change(|admission, now, wakes| admission.await_probe(grant, true, now, wakes));
+                .change(|limiter, now| limiter.await_probe(grant, true, now));
         }
     }
 
@@ -58,15 +58,14 @@ impl Permit {
     pub(crate) fn record_success(&self) {
         let grant = &self.grant;
         self.admission
-            .change(|admission, now, wakes| admission.record_success(grant, now, wakes));
+            .change(|limiter, now| limiter.record_success(grant, now));
     }
 
     /// Records that the attempt succeeded and releases the permit, while taking the lock only once.
     pub(crate) fn complete(mut self) {
         self.is_released = true;
         let grant = &mut self.grant;
-        self.admission
-            .change(|admission, now, wakes| admission.complete(grant, now, wakes));
+        self.admission.change(|limiter, now| limiter.complete(grant, now));
     }
 
     /// Records that the target failed. If `duration` is `Some`, the target starts a cooldown of that length.
@@ -74,7 +73,7 @@ impl Permit {
     pub(crate) fn record_target_failure(&self, duration: Option<Duration>) {
         let grant = &self.grant;
         self.admission
-            .change(|admission, now, wakes| admission.record_target_failure(grant, duration, now, wakes));
+            .change(|limiter, now| limiter.record_target_failure(grant, duration, now));
     }
 
     /// Settles the attempt: replaces the estimated tokens, which the limits have counted so far, by the
@@ -82,7 +81,7 @@ impl Permit {
     pub(crate) fn settle(&mut self, tokens: u32) {
         let grant = &mut self.grant;
         self.admission
-            .change(|admission, now, wakes| admission.settle(grant, tokens, now, wakes));
+            .change(|limiter, now| limiter.settle(grant, tokens, now));
     }
 
     /// Records that the provider refused the key, and starts a cooldown of the key. `wait`: what the refusal
@@ -97,7 +96,7 @@ impl Permit {
     ) -> Option<ProvisionalCooldown> {
         let grant = &self.grant;
         self.admission
-            .change(|admission, now, wakes| admission.record_refusal(grant, reason, wait, now, wakes))
+            .change(|limiter, now| limiter.record_refusal(grant, reason, wait, now))
     }
 }
 
@@ -106,7 +105,7 @@ impl Drop for Permit {
         if !self.is_released {
             let (grant, is_used) = (&mut self.grant, self.is_used);
             self.admission
-                .change(|admission, now, wakes| admission.release(grant, is_used, now, wakes));
+                .change(|limiter, now| limiter.release(grant, is_used, now));
         }
     }
 }

@@ -9,10 +9,7 @@
 use std::sync::PoisonError;
 use std::task::Waker;
 
-use llmpool_core::limits::{
-    Admission, CooldownReason, KeyId, KeyLimits, Limiter, Limits, ProvisionalCooldown, QuotaGroupId,
-    TargetId, TargetLimits, Ticket,
-};
+use llmpool_core::limits::{Admission, KeyId, Limiter, TargetId, Ticket};
 use llmpool_core::time::Timestamp;
 
 use super::driver::Drivers;
@@ -34,16 +31,17 @@ pub(super) struct State {
 }
 
 impl SharedAdmission {
-    /// Calls `change` under the lock, with the admission, the current time and an empty list of wakers. After
-    /// the lock is released, calls the wakers that `change` has added to the list.
-    pub(super) fn change<T>(
-        &self,
-        change: impl FnOnce(&mut Admission<Waker>, Timestamp, &mut Vec<Waker>) -> T,
-    ) -> T {
-        self.change_state(|state, now, wakes| change(&mut state.admission, now, wakes))
+    /// Changes the limiter at the current time, and calls the wakers of the calls that the change serves.
+    #[inline(always)]
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Limiter, Timestamp) -> T) -> T {
+        self.change_state(|state, now, wakes| {
+            let admission = &mut state.admission;
+            admission.change(now, wakes, |limiter| change(limiter, now))
+        })
     }
 
-    /// Like [`change`](Self::change), with the drivers. Also wakes the drivers that now sleep for too long.
+    /// Calls `change` under the lock, with the current time and an empty list of wakers. Wakes the drivers that
+    /// then sleep for too long. After the lock is released, calls the wakers that `change` has added to the list.
     #[inline(always)]
     pub(super) fn change_state<T>(
         &self,
@@ -68,52 +66,9 @@ impl SharedAdmission {
         read(self.lock().admission.limiter())
     }
 
-    /// Adds a key with these limits, and returns the id of the key.
-    pub(crate) fn add_key(&self, limits: KeyLimits) -> KeyId {
-        self.lock().admission.add_key(limits)
-    }
-
-    /// Adds a quota group without keys. `limits` apply to the keys of the group together. If `learn` is true,
-    /// the group also obeys limits that the provider reveals by refusing requests.
-    pub(crate) fn add_group(&self, limits: Limits, learn: bool) -> QuotaGroupId {
-        self.lock().admission.add_group(limits, learn)
-    }
-
-    /// Adds a key with these limits to a quota group, and returns the id of the key.
-    pub(crate) fn add_key_to_group(&self, group: QuotaGroupId, limits: KeyLimits) -> KeyId {
-        self.lock().admission.add_key_to_group(group, limits)
-    }
-
-    /// Adds a target that may use `keys`, and returns the id of the target.
-    pub(crate) fn add_target(&self, keys: &[KeyId], limits: impl Into<TargetLimits>) -> TargetId {
-        self.lock().admission.add_target(keys, limits, clock::now())
-    }
-
     /// Returns the ids of all keys, in the order in which the keys were added.
     pub(crate) fn key_ids(&self) -> Vec<KeyId> {
         self.with_limiter(Limiter::key_ids)
-    }
-
-    /// Enables or disables a key. Enabling a key also ends its cooldown.
-    pub(crate) fn set_enabled(&self, key: KeyId, enabled: bool) {
-        self.change(|admission, now, wakes| admission.set_enabled(key, enabled, now, wakes));
-    }
-
-    /// Starts a cooldown that an earlier run of the program has saved. The cooldown ends at `until`. Has no
-    /// effect if a current cooldown of the key ends later.
-    pub(crate) fn set_cooldown(&self, key: KeyId, reason: CooldownReason, until: Timestamp) {
-        self.change(|admission, now, wakes| admission.set_cooldown(key, reason, until, now, wakes));
-    }
-
-    /// Reverts a cooldown that started when it was unclear whether the key was to blame. Called when the key
-    /// turns out not to be to blame.
-    pub(crate) fn restore(&self, cooldown: ProvisionalCooldown) {
-        self.change(|admission, now, wakes| admission.restore(cooldown, now, wakes));
-    }
-
-    /// Resets a target: fills its token buckets, clears its sliding windows, and ends its cooldown.
-    pub(crate) fn reset(&self, target: TargetId) {
-        self.change(|admission, now, wakes| admission.reset(target, now, wakes));
     }
 
     /// Returns a new ticket: a place in the order of arrival, behind all earlier tickets.
@@ -124,14 +79,10 @@ impl SharedAdmission {
     /// Counts a new call for the target's retry budget, which grows with the number of calls, and returns the
     /// ticket of the call.
     pub(crate) fn record_call(&self, target: TargetId, now: Timestamp) -> Ticket {
-        self.lock().admission.record_call(target, now);
+        let mut state = self.lock();
+        let record = |limiter: &mut Limiter| limiter.record_call(target, now);
+        state.admission.change(now, &mut Vec::new(), record);
         self.next_ticket()
-    }
-
-    /// Spends one retry of the target's retry budget. Returns false, without spending a retry, if the budget
-    /// is used up.
-    pub(crate) fn try_spend_retry(&self, target: TargetId) -> bool {
-        self.lock().admission.try_spend_retry(target, clock::now())
     }
 
     /// Returns the earliest time at which a request that arrives now may be granted. The actual time may be

@@ -10,6 +10,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::super::changed::Changed;
 use super::super::denial::Wait;
 use super::super::fairness::Caller;
 use super::super::grant::Grant;
@@ -101,7 +102,7 @@ impl<W: Clone> Admission<W> {
                 if let Some(Uncollected::Granted(mut grant, _)) = returned {
                     let woken = Uncollected::Woken(grant.charge.at);
                     self.uncollected.insert((target, ticket), woken);
-                    self.release(&mut grant, false, now, wakes);
+                    self.change(now, wakes, |limiter| limiter.release(&mut grant, false, now));
                 }
             }
             Event::Deadline(target, constraint, caller, ticket) => {
@@ -175,7 +176,9 @@ impl<W: Clone> Admission<W> {
         now: Timestamp,
     ) {
         let outcome = if is_slow {
+            // Leaves the limiter as it was before the grant, so there is nothing to serve.
             self.limiter.release(&mut grant, false, now);
+            self.limiter.changed = Changed::default();
             Uncollected::Woken(now)
         } else {
             let until = now + COLLECT_WITHIN;

@@ -9,16 +9,56 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::Bound::{Excluded, Unbounded};
 
+use super::super::changed::Changed;
 use super::super::denial::Denial;
 use super::super::grant::Grant;
-use super::super::key::KeyId;
 use super::super::key_constraint::KeyConstraint;
 use super::super::target::TargetId;
 use super::super::wait_queue::{AcquireRequest, QueueHead, QueuePosition};
-use super::{Admission, BlockedHead, Waiter};
+use super::{Admission, BlockedHead, Rejection, Waiter};
 use crate::time::Timestamp;
 
 impl<W: Clone> Admission<W> {
+    /// Serves the queues that a change of the limiter concerns.
+    #[inline(never)]
+    pub(super) fn serve_changed(&mut self, changed: Changed, now: Timestamp, wakes: &mut Vec<W>) {
+        let Changed { target, key, others } = changed;
+        if others {
+            for target in (0..self.queues.len()).map(|index| TargetId(index as u32)) {
+                self.reject_without_keys(target, now, wakes);
+                self.serve_target(target, now, wakes);
+            }
+            return;
+        }
+        if let Some(target) = target {
+            self.serve_target(target, now, wakes);
+        }
+        if let Some(key) = key {
+            for target in self.limiter.users(key).collect::<Vec<_>>() {
+                self.reject_without_keys(target, now, wakes);
+            }
+            let users = self.limiter.users(key);
+            let heads = users.filter_map(|target| self.next_head(target, None));
+            self.serve(heads.collect(), now, wakes);
+        }
+    }
+
+    /// Rejects the requests for a target that have no usable key left, unless they wait for keys.
+    fn reject_without_keys(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
+        for constraint in self.queues[target.index()].constraints() {
+            let Some(first) = self.limiter.lost_keys(target, constraint, now) else {
+                continue;
+            };
+            let rejected = self.queues[target.index()].requests_that_need_keys(constraint);
+            for request in &rejected {
+                self.reject(target, request, Rejection::no_usable_key(first), wakes);
+            }
+            if !rejected.is_empty() {
+                self.serve_target(target, now, wakes);
+            }
+        }
+    }
+
     /// Serves the queues of a target after a change that concerns no particular key: a new queue head, the
     /// passing of time, or a change of the target's limits or health. Also serves the queues of the targets that
     /// share keys with it: a head that has left the queue may have been older than theirs.
@@ -32,18 +72,6 @@ impl<W: Clone> Admission<W> {
         let targets = self.limiter.neighbours(target).iter();
         let heads = targets.filter_map(|target| self.next_head(*target, None));
         self.serve(heads.collect(), now, wakes);
-    }
-
-    /// Serves the queues of the targets that may use `key` or another key of its quota group, after a change of
-    /// this key. Does nothing if `key` is `None`.
-    pub(super) fn serve_key(&mut self, key: Option<KeyId>, now: Timestamp, wakes: &mut Vec<W>) {
-        if let Some(key) = key.filter(|_| self.waiting > 0) {
-            let heads = self
-                .limiter
-                .users(key)
-                .filter_map(|target| self.next_head(target, None));
-            self.serve(heads.collect(), now, wakes);
-        }
     }
 
     /// Serves the queues of several targets, the oldest head first. `heads`: the first head of each target.

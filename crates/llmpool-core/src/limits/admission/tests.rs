@@ -1,8 +1,11 @@
 use std::time::Duration;
 
-use super::super::key::KeyLimits;
+use super::super::cooldown::CooldownReason;
+use super::super::key::{KeyId, KeyLimits};
+use super::super::limiter::ProvisionalCooldown;
 use super::super::limits::Limits;
 use super::super::rate_limit::RateLimit;
+use super::super::target::TargetLimits;
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
@@ -35,14 +38,15 @@ fn slots(limit: u32) -> Limits {
 /// A slot of a target and one of a key are freed together, while a younger call of another target already waits for the key.
 #[test]
 fn waiter_for_its_target_is_not_overtaken_on_a_key() {
-    let mut admission: Admission<u64> = Admission::default();
+    let mut limiter = Limiter::new();
     let limits = KeyLimits {
         limits: slots(1),
         ..KeyLimits::default()
     };
-    let keys = [admission.add_key(limits)];
-    let narrow = admission.add_target(&keys, slots(1), NOW);
-    let wide = admission.add_target(&keys, None, NOW);
+    let keys = [limiter.add_key(limits)];
+    let narrow = limiter.add_target(&keys, slots(1), NOW);
+    let wide = limiter.add_target(&keys, None, NOW);
+    let mut admission: Admission<u64> = Admission::over(limiter);
     let mut wakes = Vec::new();
     let mut held = granted(admission.acquire(narrow, &request(0, KeyConstraint::Any), &0, NOW, &mut wakes));
     for (ticket, target, constraint) in [
@@ -56,7 +60,7 @@ fn waiter_for_its_target_is_not_overtaken_on_a_key() {
     let mut order = Vec::new();
     for _ in 0..3 {
         wakes.clear();
-        admission.release(&mut held, true, NOW, &mut wakes);
+        admission.change(NOW, &mut wakes, |limiter| limiter.release(&mut held, true, NOW));
         let next = [
             (1, narrow, KeyConstraint::Key(keys[0])),
             (2, narrow, KeyConstraint::Any),
@@ -81,7 +85,7 @@ fn request_with_tokens(ticket: u64, tokens: u32) -> AcquireRequest {
 }
 
 fn with_tpm_10_000(of_key: bool) -> (Admission<u64>, TargetId) {
-    let mut admission: Admission<u64> = Admission::default();
+    let mut limiter = Limiter::new();
     let tokens = Limits {
         tpm: Some(10_000),
         ..Limits::default()
@@ -95,9 +99,9 @@ fn with_tpm_10_000(of_key: bool) -> (Admission<u64>, TargetId) {
         limits: of_key,
         ..KeyLimits::default()
     };
-    let key = admission.add_key(limits);
-    let target = admission.add_target(&[key], of_target, NOW);
-    (admission, target)
+    let key = limiter.add_key(limits);
+    let target = limiter.add_target(&[key], of_target, NOW);
+    (Admission::over(limiter), target)
 }
 
 // L36
@@ -123,8 +127,8 @@ fn request_is_not_rejected_for_tokens_that_may_be_returned() {
         assert_eq!(held.len(), 2);
         let mut next = 2;
         while let Some(mut grant) = held.pop() {
-            admission.settle(&mut grant, 5, NOW, &mut wakes);
-            admission.release(&mut grant, true, NOW, &mut wakes);
+            admission.change(NOW, &mut wakes, |limiter| limiter.settle(&mut grant, 5, NOW));
+            admission.change(NOW, &mut wakes, |limiter| limiter.release(&mut grant, true, NOW));
             while next < 20
                 && let AdmissionOutcome::Granted(grant) =
                     admission.poll(target, &request_with_tokens(next, 4096), &next, NOW, &mut wakes)
@@ -148,8 +152,8 @@ fn waiter_is_woken_when_tokens_turn_out_to_be_used() {
         let second = request_with_tokens(1, 2000);
         let outcome = admission.acquire(target, &second, &1, NOW, &mut wakes);
         assert!(matches!(outcome, AdmissionOutcome::Wait), "{outcome:?}");
-        admission.settle(&mut grant, 9000, NOW, &mut wakes);
-        admission.release(&mut grant, true, NOW, &mut wakes);
+        admission.change(NOW, &mut wakes, |limiter| limiter.settle(&mut grant, 9000, NOW));
+        admission.change(NOW, &mut wakes, |limiter| limiter.release(&mut grant, true, NOW));
         assert!(wakes.contains(&1), "of key: {of_key}");
         for outcome in [
             admission.poll(target, &second, &1, NOW, &mut wakes),
@@ -173,22 +177,22 @@ struct Fixture {
 
 impl Fixture {
     fn new(keys: usize, of_key: Limits, of_target: Limits) -> Self {
-        let mut admission: Admission<u64> = Admission::default();
+        let mut limiter = Limiter::new();
         let limits = KeyLimits {
             limits: of_key,
             ..KeyLimits::default()
         };
-        let keys: Vec<_> = (0..keys).map(|_| admission.add_key(limits)).collect();
+        let keys: Vec<_> = (0..keys).map(|_| limiter.add_key(limits)).collect();
         let target = TargetLimits {
             limits: of_target,
             breaker: Some(1),
             ..TargetLimits::default()
         };
-        let target = admission.add_target(&keys, target, NOW);
-        let other = admission.add_key(limits);
-        let other = admission.add_target(&[other], Limits::default(), NOW);
+        let target = limiter.add_target(&keys, target, NOW);
+        let other = limiter.add_key(limits);
+        let other = limiter.add_target(&[other], Limits::default(), NOW);
         Self {
-            admission,
+            admission: Admission::over(limiter),
             keys,
             target,
             other,
@@ -215,7 +219,9 @@ impl Fixture {
     fn wait_elsewhere(&mut self) {
         let request = patient(99, KeyConstraint::Any);
         let key = self.admission.limiter().keys_of(self.other)[0];
-        self.admission.set_enabled(key, false, NOW, &mut self.wakes);
+        self.admission.change(NOW, &mut self.wakes, |limiter| {
+            limiter.set_enabled(key, false, NOW);
+        });
         let outcome = self
             .admission
             .acquire(self.other, &request, &99, NOW, &mut self.wakes);
@@ -223,9 +229,14 @@ impl Fixture {
         self.wakes.clear();
     }
 
-    fn change(&mut self, change: impl FnOnce(&mut Admission<u64>, &mut Vec<u64>)) -> Vec<u64> {
+    /// Changes the limiter, and returns the requests that this wakes.
+    fn change<T>(&mut self, change: impl FnOnce(&mut Limiter) -> T) -> Vec<u64> {
+        self.change_at(NOW, change)
+    }
+
+    fn change_at<T>(&mut self, now: Timestamp, change: impl FnOnce(&mut Limiter) -> T) -> Vec<u64> {
         self.wakes.clear();
-        change(&mut self.admission, &mut self.wakes);
+        self.admission.change(now, &mut self.wakes, change);
         std::mem::take(&mut self.wakes)
     }
 
@@ -233,9 +244,9 @@ impl Fixture {
     fn cool_down(&mut self, reason: CooldownReason, seconds: u64) -> (Grant, Option<ProvisionalCooldown>) {
         let grant = self.grant(0);
         let duration = Some(Duration::from_secs(seconds));
-        let cooldown = self
-            .admission
-            .record_refusal(&grant, reason, duration, NOW, &mut self.wakes);
+        let cooldown = self.admission.change(NOW, &mut self.wakes, |limiter| {
+            limiter.record_refusal(&grant, reason, duration, NOW)
+        });
         self.wait(1, KeyConstraint::Any);
         self.wait_elsewhere();
         (grant, cooldown)
@@ -262,7 +273,7 @@ fn release_wakes_the_waiter_for_the_slot() {
             fixture.wait(1, KeyConstraint::Any);
             fixture.wait(2, KeyConstraint::Any);
             fixture.wait_elsewhere();
-            let wakes = fixture.change(|admission, wakes| admission.release(&mut grant, used, NOW, wakes));
+            let wakes = fixture.change(|limiter| limiter.release(&mut grant, used, NOW));
             assert_eq!(wakes, [1]);
         }
     }
@@ -274,7 +285,7 @@ fn complete_wakes_the_waiter_for_the_slot() {
     let mut grant = fixture.grant(0);
     fixture.wait(1, KeyConstraint::Any);
     fixture.wait_elsewhere();
-    let wakes = fixture.change(|admission, wakes| admission.complete(&mut grant, NOW, wakes));
+    let wakes = fixture.change(|limiter| limiter.complete(&mut grant, NOW));
     assert_eq!(wakes, [1]);
 }
 
@@ -285,12 +296,13 @@ fn cancel_of_a_granted_waiter_wakes_the_next_one() {
     fixture.wait(1, KeyConstraint::Any);
     fixture.wait(2, KeyConstraint::Any);
     fixture.wait_elsewhere();
-    fixture.change(|admission, wakes| admission.release(&mut grant, true, NOW, wakes));
+    fixture.change(|limiter| limiter.release(&mut grant, true, NOW));
     let target = fixture.target;
-    let wakes = fixture.change(|admission, wakes| {
-        admission.cancel(target, &patient(1, KeyConstraint::Any), NOW, wakes);
-    });
-    assert_eq!(wakes, [2]);
+    let granted = patient(1, KeyConstraint::Any);
+    fixture
+        .admission
+        .cancel(target, &granted, NOW, &mut fixture.wakes);
+    assert_eq!(fixture.wakes, [2]);
 }
 
 #[test]
@@ -303,7 +315,7 @@ fn settle_wakes_the_waiter_for_tokens() {
         let outcome = admission.acquire(target, &request_with_tokens(1, 2000), &1, NOW, &mut wakes);
         assert!(matches!(outcome, AdmissionOutcome::Wait), "{outcome:?}");
         wakes.clear();
-        admission.settle(&mut grant, 5, NOW, &mut wakes);
+        admission.change(NOW, &mut wakes, |limiter| limiter.settle(&mut grant, 5, NOW));
         assert_eq!(wakes, [1], "of key: {of_key}");
     }
 }
@@ -313,19 +325,16 @@ fn settle_wakes_the_waiter_for_tokens() {
 fn success_of_a_probe_wakes_the_waiter() {
     let mut fixture = unlimited();
     let mut refused = fixture.grant(0);
-    let change = |admission: &mut Admission<u64>, wakes: &mut Vec<u64>| {
-        let (second, before) = (Duration::from_secs(1), NOW.as_nanos() - 1_000_000_000);
-        let before = Timestamp::from_nanos(before);
-        admission.record_refusal(&refused, CooldownReason::Invalid, Some(second), before, wakes);
-    };
-    fixture.change(change);
-    fixture
-        .admission
-        .release(&mut refused, true, NOW, &mut Vec::new());
+    let second = Some(Duration::from_secs(1));
+    let before = Timestamp::from_nanos(NOW.as_nanos() - 1_000_000_000);
+    fixture.change_at(before, |limiter| {
+        limiter.record_refusal(&refused, CooldownReason::Invalid, second, before)
+    });
+    fixture.change(|limiter| limiter.release(&mut refused, true, NOW));
     let probe = fixture.grant(1);
     fixture.wait(2, KeyConstraint::Any);
     fixture.wait_elsewhere();
-    let wakes = fixture.change(|admission, wakes| admission.record_success(&probe, NOW, wakes));
+    let wakes = fixture.change(|limiter| limiter.record_success(&probe, NOW));
     assert_eq!(wakes, [2]);
 }
 
@@ -334,12 +343,12 @@ fn success_of_a_target_probe_wakes_the_waiter() {
     let mut fixture = unlimited();
     let mut failed = fixture.grant(0);
     let duration = Some(Duration::ZERO);
-    fixture.change(|admission, wakes| admission.record_target_failure(&failed, duration, NOW, wakes));
-    fixture.admission.release(&mut failed, true, NOW, &mut Vec::new());
+    fixture.change(|limiter| limiter.record_target_failure(&failed, duration, NOW));
+    fixture.change(|limiter| limiter.release(&mut failed, true, NOW));
     let probe = fixture.grant(1);
     fixture.wait(2, KeyConstraint::Any);
     fixture.wait_elsewhere();
-    let wakes = fixture.change(|admission, wakes| admission.record_success(&probe, NOW, wakes));
+    let wakes = fixture.change(|limiter| limiter.record_success(&probe, NOW));
     assert_eq!(wakes, [2]);
 }
 
@@ -351,7 +360,7 @@ fn success_without_a_change_serves_no_queue() {
     let grant = fixture.grant(0);
     fixture.wait(1, KeyConstraint::Any);
     let later = NOW + Duration::from_secs(2);
-    let wakes = fixture.change(|admission, wakes| admission.record_success(&grant, later, wakes));
+    let wakes = fixture.change_at(later, |limiter| limiter.record_success(&grant, later));
     assert!(wakes.is_empty(), "{wakes:?}");
 }
 
@@ -364,9 +373,7 @@ fn refusal_schedules_the_retry_of_the_waiter_for_the_key() {
         fixture.wait(1, KeyConstraint::Any);
         fixture.wait_elsewhere();
         let duration = Some(Duration::from_secs(10));
-        let wakes = fixture.change(|admission, wakes| {
-            admission.record_refusal(&grant, reason, duration, NOW, wakes);
-        });
+        let wakes = fixture.change(|limiter| limiter.record_refusal(&grant, reason, duration, NOW));
         assert!(wakes.is_empty(), "{reason:?}");
         assert_eq!(
             fixture.admission.next_event(),
@@ -382,8 +389,7 @@ fn target_failure_schedules_the_retry_of_its_waiter() {
     fixture.wait(1, KeyConstraint::Any);
     fixture.wait_elsewhere();
     let duration = Some(Duration::from_secs(10));
-    let wakes =
-        fixture.change(|admission, wakes| admission.record_target_failure(&grant, duration, NOW, wakes));
+    let wakes = fixture.change(|limiter| limiter.record_target_failure(&grant, duration, NOW));
     assert!(wakes.is_empty());
     assert_eq!(
         fixture.admission.next_event(),
@@ -395,7 +401,7 @@ fn target_failure_schedules_the_retry_of_its_waiter() {
 fn restore_wakes_the_waiter_for_the_key() {
     let mut fixture = unlimited();
     let (_, cooldown) = fixture.cool_down(CooldownReason::Throttled, 10);
-    let wakes = fixture.change(|admission, wakes| admission.restore(cooldown.unwrap(), NOW, wakes));
+    let wakes = fixture.change(|limiter| limiter.restore(cooldown.unwrap(), NOW));
     assert_eq!(wakes, [1]);
 }
 
@@ -403,10 +409,10 @@ fn restore_wakes_the_waiter_for_the_key() {
 fn enabled_key_wakes_its_waiter() {
     let mut fixture = unlimited();
     let key = fixture.keys[0];
-    fixture.change(|admission, wakes| admission.set_enabled(key, false, NOW, wakes));
+    fixture.change(|limiter| limiter.set_enabled(key, false, NOW));
     fixture.wait(1, KeyConstraint::Any);
     fixture.wait_elsewhere();
-    let wakes = fixture.change(|admission, wakes| admission.set_enabled(key, true, NOW, wakes));
+    let wakes = fixture.change(|limiter| limiter.set_enabled(key, true, NOW));
     assert_eq!(wakes, [1]);
 }
 
@@ -415,9 +421,7 @@ fn longer_cooldown_moves_the_retry_of_the_waiter() {
     let mut fixture = unlimited();
     fixture.cool_down(CooldownReason::Throttled, 10);
     let (key, until) = (fixture.keys[0], NOW + Duration::from_secs(20));
-    let wakes = fixture.change(|admission, wakes| {
-        admission.set_cooldown(key, CooldownReason::Throttled, until, NOW, wakes);
-    });
+    let wakes = fixture.change(|limiter| limiter.set_cooldown(key, CooldownReason::Throttled, until, NOW));
     assert!(wakes.is_empty());
     assert_eq!(fixture.admission.next_event(), Some(until));
 }
@@ -425,13 +429,13 @@ fn longer_cooldown_moves_the_retry_of_the_waiter() {
 /// Returns an admission with two keys of one quota group, each with its own target. The second key is added
 /// after the first target.
 fn two_targets_of_one_group(of_group: Limits) -> (Admission<u64>, [TargetId; 2]) {
-    let mut admission = Admission::default();
-    let group = admission.add_group(of_group, false);
+    let mut limiter = Limiter::new();
+    let group = limiter.add_group(of_group, false);
     let targets = [0; 2].map(|_| {
-        let key = admission.add_key_to_group(group, KeyLimits::default());
-        admission.add_target(&[key], None, NOW)
+        let key = limiter.add_key_to_group(group, KeyLimits::default());
+        limiter.add_target(&[key], None, NOW)
     });
-    (admission, targets)
+    (Admission::over(limiter), targets)
 }
 
 #[test]
@@ -446,7 +450,7 @@ fn released_slot_of_a_group_wakes_the_waiter_for_any_key_of_the_group() {
         let mut held = granted(acquire(holder, 0));
         assert!(matches!(acquire(waiter, 1), AdmissionOutcome::Wait));
         wakes.clear();
-        admission.release(&mut held, true, NOW, &mut wakes);
+        admission.change(NOW, &mut wakes, |limiter| limiter.release(&mut held, true, NOW));
         assert_eq!(wakes, [1], "slot of target {holder}");
     }
 }
@@ -464,7 +468,9 @@ fn cooldown_of_a_group_schedules_the_retry_of_its_waiters() {
         assert!(matches!(acquire(waiter, 1), AdmissionOutcome::Wait));
         wakes.clear();
         let duration = Some(Duration::from_secs(10));
-        admission.record_refusal(&held, CooldownReason::NoQuota, duration, NOW, &mut wakes);
+        admission.change(NOW, &mut wakes, |limiter| {
+            limiter.record_refusal(&held, CooldownReason::NoQuota, duration, NOW)
+        });
         assert!(wakes.is_empty());
         let retry_at = Some(NOW + Duration::from_secs(10));
         assert_eq!(admission.next_event(), retry_at, "cooldown by target {holder}");
@@ -479,7 +485,7 @@ fn reset_wakes_the_waiter_for_the_rate() {
     fixture.wait(1, KeyConstraint::Any);
     fixture.wait_elsewhere();
     let target = fixture.target;
-    let wakes = fixture.change(|admission, wakes| admission.reset(target, NOW, wakes));
+    let wakes = fixture.change(|limiter| limiter.reset(target));
     assert_eq!(wakes, [1]);
 }
 
@@ -490,6 +496,6 @@ fn looser_limit_wakes_the_waiter_for_the_target() {
     fixture.wait(1, KeyConstraint::Any);
     fixture.wait_elsewhere();
     let target = fixture.target;
-    let wakes = fixture.change(|admission, wakes| admission.set_target_limits(target, slots(2), NOW, wakes));
+    let wakes = fixture.change(|limiter| limiter.set_target_limits(target, slots(2), NOW));
     assert_eq!(wakes, [1]);
 }

@@ -29,7 +29,7 @@ pub(super) struct SetGroup {
     pub(super) short_of: u32,
     /// Number of keys with a denial.
     denied: usize,
-    /// Whether the state for this model keeps some of the keys from being used.
+    /// Whether denials or observed limits keep some of the keys from being used.
     pub(super) is_barred: bool,
 }
 
@@ -108,7 +108,7 @@ impl SetGroup {
         };
         let of_account = &table.groups[self.id.index()];
         let observed = self.observed(of_account).obstacle(now);
-        self.is_barred = self.denied > 0 || (self.own_observed.is_some() && observed.is_some());
+        self.is_barred = self.denied > 0 || observed.is_some();
         let is_lost = of_account.health.is_cooling_down(now);
         of_keys.behind(
             Obstacle::both(of_account.obstacle(demand, now), observed),
@@ -133,10 +133,12 @@ impl SetGroup {
         Obstacle::both(of_account.obstacle(demand, now), observed)
     }
 
-    /// Returns whether the state for this model alone keeps a key from being used.
-    pub(super) fn bars(&self, key: &SetKey, now: Timestamp) -> bool {
-        let observed = self.own_observed.as_ref();
-        observed.is_some_and(|observed| observed.obstacle(now).is_some())
+    /// Returns whether a denial or an observed limit keeps a key from being used. Other targets may still use it,
+    /// because each model may have observed limits of its own.
+    pub(super) fn bars(&self, key: &SetKey, table: &KeyTable, now: Timestamp) -> bool {
+        self.observed(&table.groups[self.id.index()])
+            .obstacle(now)
+            .is_some()
             || key.denial_obstacle(now).is_some()
     }
 

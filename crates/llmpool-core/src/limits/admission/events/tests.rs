@@ -2,6 +2,7 @@ use super::super::super::cooldown::CooldownReason;
 use super::super::super::demand::Demand;
 use super::super::super::denial::WaitReason;
 use super::super::super::key::{KeyAvailability, KeyId, KeyLimits};
+use super::super::super::limiter::Limiter;
 use super::super::super::limits::Limits;
 use super::super::super::rate_limit::RateLimit;
 use super::super::super::target::TargetLimits;
@@ -35,13 +36,11 @@ struct Fixture {
 
 impl Fixture {
     fn new(keys: usize, limits: impl Into<TargetLimits>) -> Self {
-        let mut admission = Admission::default();
-        let keys: Vec<_> = (0..keys)
-            .map(|_| admission.add_key(KeyLimits::default()))
-            .collect();
-        let target = admission.add_target(&keys, limits, NOW);
+        let mut limiter = Limiter::new();
+        let keys: Vec<_> = (0..keys).map(|_| limiter.add_key(KeyLimits::default())).collect();
+        let target = limiter.add_target(&keys, limits, NOW);
         Self {
-            admission,
+            admission: Admission::over(limiter),
             keys,
             target,
             now: NOW,
@@ -73,8 +72,9 @@ impl Fixture {
     }
 
     fn release(&mut self, mut grant: Grant) {
-        self.admission
-            .release(&mut grant, true, self.now, &mut self.wakes);
+        self.admission.change(self.now, &mut self.wakes, |limiter| {
+            limiter.release(&mut grant, true, self.now);
+        });
     }
 
     /// Handles all events until `until`. Returns the woken requests, each with the time.
@@ -127,7 +127,9 @@ fn uncollected_grant_is_returned_after_a_second() {
             fixture.release(held);
         } else {
             let target = fixture.target;
-            fixture.admission.reset(target, NOW, &mut fixture.wakes);
+            fixture
+                .admission
+                .change(NOW, &mut fixture.wakes, |limiter| limiter.reset(target));
         }
         assert_eq!(fixture.wakes, [1]);
         assert_eq!(fixture.run(after(1.0)), [(after(1.0), 2)]);
@@ -141,7 +143,9 @@ fn uncollected_grant_is_returned_after_a_second() {
             fixture.release(second);
         } else {
             let target = fixture.target;
-            fixture.admission.reset(target, fixture.now, &mut fixture.wakes);
+            fixture
+                .admission
+                .change(fixture.now, &mut fixture.wakes, |limiter| limiter.reset(target));
         }
         // Its owner was slow, so it is only woken.
         assert_eq!(fixture.wakes, [1, 3]);
@@ -227,9 +231,9 @@ fn hopeless_head_is_rejected_at_once() {
     fixture.wait(&request(2));
     fixture.wakes.clear();
     let (target, duration) = (grant.target(), Some(Duration::from_secs(30)));
-    fixture
-        .admission
-        .record_target_failure(&grant, duration, NOW, &mut fixture.wakes);
+    fixture.admission.change(NOW, &mut fixture.wakes, |limiter| {
+        limiter.record_target_failure(&grant, duration, NOW);
+    });
     assert_eq!(fixture.wakes, [1]);
     assert_eq!(fixture.admission.waiting(target), 1);
     assert!(matches!(
@@ -348,9 +352,9 @@ fn loss_of_the_last_key_rejects_all_that_do_not_wait_for_keys() {
     let refuse = |fixture: &mut Fixture, grant: usize, reason| {
         fixture.wakes.clear();
         let (grant, now) = (&grants[grant], fixture.now);
-        fixture
-            .admission
-            .record_refusal(grant, reason, duration, now, &mut fixture.wakes);
+        fixture.admission.change(now, &mut fixture.wakes, |limiter| {
+            limiter.record_refusal(grant, reason, duration, now)
+        });
         fixture.wakes.sort_unstable();
         std::mem::take(&mut fixture.wakes)
     };
@@ -380,7 +384,9 @@ fn disabled_last_key_rejects_the_waiters_behind_a_limit() {
     fixture.wait(&hasty);
     fixture.wakes.clear();
     let key = fixture.keys[0];
-    fixture.admission.set_enabled(key, false, NOW, &mut fixture.wakes);
+    fixture.admission.change(NOW, &mut fixture.wakes, |limiter| {
+        limiter.set_enabled(key, false, NOW);
+    });
     assert_eq!(fixture.wakes, [1]);
     assert_eq!(lost(&mut fixture, &hasty), Some(KeyAvailability::Disabled));
 }
@@ -389,9 +395,10 @@ fn disabled_last_key_rejects_the_waiters_behind_a_limit() {
 fn model_denial_rejects_only_the_waiters_for_the_model() {
     let mut fixture = Fixture::new(1, one_slot());
     let grant = fixture.grant(0);
-    let other = fixture
-        .admission
-        .add_target(&fixture.keys.clone(), one_slot(), NOW);
+    let keys = fixture.keys.clone();
+    let other = fixture.admission.change(NOW, &mut Vec::new(), |limiter| {
+        limiter.add_target(&keys, one_slot(), NOW)
+    });
     let hasty = |ticket| AcquireRequest {
         wait_for_keys: false,
         ..request(ticket)
@@ -405,9 +412,9 @@ fn model_denial_rejects_only_the_waiters_for_the_model() {
     }
     fixture.wait(&hasty(3));
     fixture.wakes.clear();
-    fixture
-        .admission
-        .record_refusal(&grant, CooldownReason::Forbidden, None, NOW, &mut fixture.wakes);
+    fixture.admission.change(NOW, &mut fixture.wakes, |limiter| {
+        limiter.record_refusal(&grant, CooldownReason::Forbidden, None, NOW)
+    });
     assert_eq!(fixture.wakes, [3]);
 }
 
