@@ -112,12 +112,12 @@ impl SetGroup {
     }
 
     /// Returns whether a key was used successfully since it, its account or this model was last refused.
-    pub(super) fn is_tested(&self, key: usize, table: &KeyTable) -> bool {
+    pub(super) fn is_tested(&self, key: usize, table: &KeyTable, now: Timestamp) -> bool {
         let of_account = &table.groups[self.id.index()];
         let SetKey { id, denial, .. } = &self.keys[key];
         let healths = [&table.keys[id.index()].health, &of_account.health];
         let is_healthy = |health: &Health| health.state() == HealthState::Healthy;
-        denial.is_none() && healths.into_iter().all(is_healthy) && !self.observed(of_account).is_refused()
+        denial.is_none() && healths.into_iter().all(is_healthy) && !self.observed(of_account).is_refused(now)
     }
 
     /// Returns the readiness of keys for `demand` that have the readiness `of_keys` on their own. `observed`: the
