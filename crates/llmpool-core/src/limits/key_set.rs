@@ -198,7 +198,7 @@ impl KeySet {
             let group = &self.groups[group];
             table.allows(constraint, id)
                 && !group.bars(&group.keys[key], table, now)
-                && (constraint != KeyConstraint::Healthy || group.is_tested(key, table))
+                && (constraint != KeyConstraint::Healthy || group.is_tested(key, table, now))
         })
     }
 
@@ -266,7 +266,7 @@ impl KeySet {
             self.take_back(demand.tokens, table, now);
         }
         loop {
-            let place = self.first_ready(constraint, &is_kept, table)?;
+            let place = self.first_ready(constraint, &is_kept, table, now)?;
             // Every key that counts as usable can be used for one request without tokens.
             if demand == Demand::ONE {
                 return Some(place);
@@ -285,12 +285,13 @@ impl KeySet {
         constraint: KeyConstraint,
         is_kept: impl Fn(&Self, KeyId) -> bool,
         table: &KeyTable,
+        now: Timestamp,
     ) -> Option<KeyPlace> {
         let needs_test = constraint == KeyConstraint::Healthy;
         let first_of = |group: usize| {
             let group = &self.groups[group];
             group.first_that(|key| {
-                !is_kept(self, group.keys[key].id) && (!needs_test || group.is_tested(key, table))
+                !is_kept(self, group.keys[key].id) && (!needs_test || group.is_tested(key, table, now))
             })
         };
         let group = match constraint {

@@ -69,8 +69,8 @@ impl ObservedLimits {
     }
 
     /// Returns whether requests were refused and none has been admitted since, as far as is known.
-    pub(super) fn is_refused(&self) -> bool {
-        self.pace.as_ref().is_some_and(|pace| pace.is_refused())
+    pub(super) fn is_refused(&self, now: Timestamp) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.is_refused(now))
     }
 
     /// Awaits the outcome of the probe that was charged at `sent_at` until `until`, for example because its

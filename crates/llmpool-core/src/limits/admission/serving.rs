@@ -77,7 +77,7 @@ impl<W: Clone> Admission<W> {
     /// Serves the queues of several targets, the oldest head first. `heads`: the first head of each target.
     fn serve(&mut self, mut heads: BinaryHeap<Reverse<BlockedHead>>, now: Timestamp, wakes: &mut Vec<W>) {
         while let Some(Reverse(head)) = heads.pop() {
-            if !self.refresh_head(head) {
+            if !self.refresh_head(head, now) {
                 self.serve_head(head, now, wakes);
             }
             heads.extend(self.next_head(head.1, Some(head)));
@@ -172,13 +172,18 @@ impl<W: Clone> Admission<W> {
     }
 
     /// Updates the position of a blocked head (a queue head that waits for a key). Returns whether the
-    /// position has changed, which happens when another queue grants a request of the same caller.
-    fn refresh_head(&mut self, blocked: BlockedHead) -> bool {
+    /// position has changed, which happens when another queue grants a request of the same caller. If another
+    /// request is now the head, the previous head loses its retry time.
+    fn refresh_head(&mut self, blocked: BlockedHead, now: Timestamp) -> bool {
         let (position, target, constraint) = blocked;
         let queue = &mut self.queues[target.index()];
+        let previous = queue.head(constraint).map(|head| *head.request);
         queue.refresh(constraint, &self.fair);
         if queue.head_position(constraint) == Some(position) {
             return false;
+        }
+        if let Some(previous) = previous {
+            self.set_wait(target, &previous, None, now);
         }
         self.unblock(target, position, constraint);
         self.block_head(target, constraint);

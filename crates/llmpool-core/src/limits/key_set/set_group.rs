@@ -117,13 +117,13 @@ impl SetGroup {
     }
 
     /// Returns whether a key was used successfully since it, its account or this model was last refused.
-    pub(super) fn is_tested(&self, key: usize, table: &KeyTable) -> bool {
+    pub(super) fn is_tested(&self, key: usize, table: &KeyTable, now: Timestamp) -> bool {
         let of_account = &table.groups[self.id.index()];
         let SetKey { id, denial, .. } = &self.keys[key];
         let healths = [&table.keys[id.index()].health, &of_account.health];
         denial.is_none()
             && healths.into_iter().all(Health::is_healthy)
-            && !self.observed(of_account).is_refused()
+            && !self.observed(of_account).is_refused(now)
     }
 
     /// Returns what keeps all keys of the group from being used for `demand`.

@@ -102,6 +102,13 @@ struct Run {
     confirmed: bool,
 }
 
+impl Run {
+    /// Returns whether the probe was not refused in time.
+    fn is_admitted(&self, now: Timestamp) -> bool {
+        self.probe.is_some_and(|probe| probe >= self.until) && self.probe_until <= now
+    }
+}
+
 /// The state of a pace before a refusal.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::limits) struct SavedPace {
@@ -143,9 +150,9 @@ impl Pace {
         Some(until).filter(|until| *until > now)
     }
 
-    /// Returns whether a run has begun and has not ended.
-    pub(super) fn is_refused(&self) -> bool {
-        self.run.is_some()
+    /// Returns whether a run has begun, and no probe of it has been admitted.
+    pub(super) fn is_refused(&self, now: Timestamp) -> bool {
+        self.run.is_some_and(|run| !run.is_admitted(now))
     }
 
     /// Returns whether a probe is in flight whose outcome is not known yet.
@@ -239,10 +246,8 @@ impl Pace {
 
     /// Ends the run if its probe was not refused in time.
     fn release_if_admitted(&mut self, now: Timestamp) {
-        let Some(run) = self.run else { return };
-        let is_sent = run.probe.is_some_and(|probe| probe >= run.until);
-        if let Some(at) = Some(run.probe_until).filter(|at| is_sent && *at <= now) {
-            self.end_run(at);
+        if let Some(run) = self.run.filter(|run| run.is_admitted(now)) {
+            self.end_run(run.probe_until);
             self.released = Some(run);
         }
     }
