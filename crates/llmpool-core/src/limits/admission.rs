@@ -144,6 +144,12 @@ impl<W: Clone> Admission<W> {
         target
     }
 
+    /// Removes a target for which no request waits. See [`Limiter::remove_target`].
+    pub fn remove_target(&mut self, target: TargetId) {
+        debug_assert!(self.waiting(target) == 0 && self.blocked[target.index()].is_empty());
+        self.limiter.remove_target(target);
+    }
+
     /// Returns the number of requests that wait for a target.
     pub fn waiting(&self, target: TargetId) -> usize {
         self.queues[target.index()].count()

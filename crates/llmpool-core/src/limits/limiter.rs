@@ -505,14 +505,21 @@ impl Limiter {
 
     /// Starts a cooldown of a key, or of its quota group if the reason applies to the whole group. Used for
     /// cooldowns that an earlier process saved, for example. Has no effect if a current cooldown ends at
-    /// `until` or later.
+    /// `until` or later. A pause for a rate limit applies to each model with a limit of its own or, if there are
+    /// none, to all models together.
     pub fn set_cooldown(&mut self, key: KeyId, reason: CooldownReason, until: Timestamp, now: Timestamp) {
         if let CooldownReason::Throttled | CooldownReason::Unclear = reason {
-            for (target, group) in self.key_table.group_of(key).users.clone() {
-                if let Some(set) = &mut self.targets[target.index()].key_set {
-                    let observed = set.observed_of_group_mut(group, &mut self.key_table);
+            let mut is_per_model = false;
+            let account = self.key_table.group_of_mut(key);
+            for &(target, group) in &account.users {
+                let set = self.targets[target.index()].key_set.as_mut();
+                if let Some(observed) = set.and_then(|set| set.own_observed_mut(group)) {
                     observed.pause_until(until, now);
+                    is_per_model = true;
                 }
+            }
+            if !is_per_model {
+                account.observed.pause_until(until, now);
             }
         } else {
             self.key_table.set_cooldown(key, reason, until);

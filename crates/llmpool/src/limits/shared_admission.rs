@@ -89,6 +89,11 @@ impl SharedAdmission {
         self.lock().admission.add_target(keys, limits, clock::now())
     }
 
+    /// Removes a target that no call uses.
+    pub(crate) fn remove_target(&self, target: TargetId) {
+        self.lock().admission.remove_target(target);
+    }
+
     /// Returns the ids of all keys, in the order in which the keys were added.
     pub(crate) fn key_ids(&self) -> Vec<KeyId> {
         self.with_limiter(Limiter::key_ids)
