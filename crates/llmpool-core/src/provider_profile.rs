@@ -4,6 +4,7 @@
 //! A property is part of a profile only if calls would fail or lose information without it. Unknown providers
 //! get the most conservative profile.
 
+use crate::limits::LimitScope;
 use crate::translate::{ChatCapabilities, ReasoningEcho};
 
 /// The properties of a provider that must be known in advance, because its responses do not reveal them.
@@ -19,6 +20,8 @@ pub struct ProviderProfile {
     pub key_header: KeyHeader,
     /// The features of the Chat Completions API that the provider supports.
     pub chat_capabilities: ChatCapabilities,
+    /// To what the provider's rate limits apply.
+    pub limit_scope: LimitScope,
 }
 
 /// The request header that carries the API key.
@@ -64,6 +67,7 @@ const fn provider(
         hosts,
         key_header: KeyHeader::Bearer,
         chat_capabilities,
+        limit_scope: LimitScope::Model,
     }
 }
 
@@ -94,14 +98,17 @@ pub const PROFILES: [ProviderProfile; 17] = [
         REQUIRES_REASONING,
     ),
     provider("dashscope", &[".aliyuncs.com"], BASIC),
-    provider(
-        "openrouter",
-        &["openrouter.ai"],
-        ChatCapabilities {
-            reasoning_echo: ReasoningEcho::Details,
-            ..BASIC
-        },
-    ),
+    ProviderProfile {
+        limit_scope: LimitScope::Key,
+        ..provider(
+            "openrouter",
+            &["openrouter.ai"],
+            ChatCapabilities {
+                reasoning_echo: ReasoningEcho::Details,
+                ..BASIC
+            },
+        )
+    },
     provider(
         "groq",
         &["api.groq.com"],
@@ -110,7 +117,10 @@ pub const PROFILES: [ProviderProfile; 17] = [
             ..BASIC
         },
     ),
-    provider("mistral", &["api.mistral.ai"], BASIC),
+    ProviderProfile {
+        limit_scope: LimitScope::Key,
+        ..provider("mistral", &["api.mistral.ai"], BASIC)
+    },
     provider("together", &["api.together.xyz", "api.together.ai"], BASIC),
     provider("ollama", &["ollama.com", ":11434"], BASIC),
     provider("vllm", &[":8000"], BASIC),

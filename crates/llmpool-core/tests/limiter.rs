@@ -88,8 +88,8 @@ fn refused_for(reason: CooldownReason) -> (Limiter, TargetId) {
 // reproduction 6
 #[test]
 fn silent_probe_keeps_others_waiting_for_five_seconds() {
-    use CooldownReason::{Broken, Forbidden, Invalid, NoQuota, Overloaded};
-    for reason in [Invalid, NoQuota, Forbidden, Overloaded, Broken] {
+    use CooldownReason::{Broken, Forbidden, Invalid, NoQuota};
+    for reason in [Invalid, NoQuota, Forbidden, Broken] {
         let (mut limiter, target) = refused_for(reason);
         assert!(acquire(&mut limiter, target, seconds(1.0)).is_err(), "{reason:?}");
         for round in [60.0, 65.0, 70.0] {
@@ -105,6 +105,21 @@ fn silent_probe_keeps_others_waiting_for_five_seconds() {
             );
         }
     }
+}
+
+// reproduction 6
+#[test]
+fn silent_probe_after_an_overload_delays_each_call_once() {
+    let (mut limiter, target) = refused_for(CooldownReason::Overloaded);
+    let probe = acquire(&mut limiter, target, seconds(60.0)).unwrap();
+    let wait = acquire(&mut limiter, target, seconds(64.9)).unwrap_err();
+    assert_eq!((wait.until, wait.slot), (seconds(65.0), true));
+    for _ in 0..20 {
+        assert!(acquire(&mut limiter, target, seconds(65.0)).is_ok());
+    }
+    limiter.record_target_failure(&probe, Some(Duration::from_secs(10)), seconds(66.0));
+    let wait = acquire(&mut limiter, target, seconds(66.0)).unwrap_err();
+    assert_eq!((wait.until, wait.slot), (seconds(76.0), false));
 }
 
 #[test]

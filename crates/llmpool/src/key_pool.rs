@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use llmpool_core::limits::{
-    AcquireRequest, Caller, Demand, KeyConstraint, KeyId, KeyLimits, TargetId, Ticket,
+    AcquireRequest, Caller, Demand, KeyConstraint, KeyId, KeyLimits, LimitScope, TargetId, TargetLimits,
+    Ticket,
 };
 use llmpool_core::time::Timestamp;
 
@@ -24,7 +25,8 @@ use crate::secrets::{KeyLabel, Secret};
 #[derive(Clone)]
 pub struct ApiKeyPool {
     pub(crate) provider: Arc<Provider>,
-    /// A target without limits of its own, for which leases are granted.
+    /// A target without limits of its own, for which leases are granted. The model of a lease is unknown, so only
+    /// refusals that concern all models of a key keep it from being leased.
     bare: TargetId,
 }
 
@@ -104,7 +106,11 @@ impl ApiKeyPool {
                 .iter()
                 .map(|entry| accounts.add_key(entry.quota_group.as_deref(), entry.limits, limiter))
                 .collect();
-            limiter.add_target(&ids, None, now)
+            let limits = TargetLimits {
+                limit_scope: LimitScope::Key,
+                ..TargetLimits::default()
+            };
+            limiter.add_target(&ids, limits, now)
         });
         Ok(Self {
             provider: Arc::new(Provider::new(provider_id.into(), admission, known)),

@@ -114,7 +114,7 @@ pub use llmpool_core::failure::status_policy::{KeyAction, KeyScope, StatusPolicy
 pub use llmpool_core::failure::{Blame, FailureKind};
 pub use llmpool_core::limits::KeyLimits;
 pub use llmpool_core::limits::WaitReason;
-pub use llmpool_core::limits::{LimitKind, Limits};
+pub use llmpool_core::limits::{LimitKind, LimitScope, Limits};
 pub use llmpool_core::limits::{RateLimit, RateLimitError};
 pub use llmpool_core::models;
 pub use llmpool_core::responses;

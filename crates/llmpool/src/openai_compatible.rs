@@ -39,6 +39,11 @@ impl OpenAiCompatible {
         &self.target
     }
 
+    /// Returns whether there is another handle to the model, or a call or stream that uses it.
+    pub(crate) fn has_other_handles(&self) -> bool {
+        Arc::strong_count(&self.target) > 1
+    }
+
     pub(crate) fn provider(&self) -> &Arc<Provider> {
         &self.target.provider
     }

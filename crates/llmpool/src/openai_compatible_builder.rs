@@ -121,15 +121,14 @@ impl OpenAiCompatibleBuilder {
         let uri = uris.get(Endpoint::Generation);
         let provider = pool.provider.clone();
         let keys = keys.unwrap_or_else(|| pool.key_ids());
-        let breaker = settings.breaker;
-        let id = provider.admission.change(|limiter, now| {
-            let limits = TargetLimits {
-                limits,
-                breaker,
-                ..TargetLimits::default()
-            };
-            limiter.add_target(&keys, limits, now)
-        });
+        let profile = ProviderProfile::for_authority(uri.authority().map_or("", |host| host.as_str()));
+        let target_limits = TargetLimits {
+            limits,
+            breaker: settings.breaker,
+            limit_scope: settings.limit_scope.unwrap_or(profile.limit_scope),
+        };
+        let admission = &provider.admission;
+        let id = admission.change(|limiter, now| limiter.add_target(&keys, target_limits, now));
         let connections = connections
             .as_deref()
             .unwrap_or_else(|| provider.connections())
@@ -148,8 +147,7 @@ impl OpenAiCompatibleBuilder {
             connections,
             headers: default_headers(settings.headers, uri),
             format: settings.api,
-            key_header: ProviderProfile::for_authority(uri.authority().map_or("", |host| host.as_str()))
-                .key_header,
+            key_header: profile.key_header,
             uris,
             base_url,
             api_params: settings.api_params,

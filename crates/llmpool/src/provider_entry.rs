@@ -3,7 +3,9 @@
 
 use std::fmt;
 
-use llmpool_core::limits::Limits;
+use http::Uri;
+use llmpool_core::limits::{LimitScope, Limits};
+use llmpool_core::provider_profile::ProviderProfile;
 
 use crate::base_url::redacted;
 use crate::key_entry::KeyEntry;
@@ -64,6 +66,15 @@ impl ModelEntry {
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.settings.limits = limits;
         self
+    }
+
+    /// Returns to what the provider's rate limits apply: the configured [`limit_scope`](TargetSettings::limit_scope)
+    /// or, without one, that of the provider at the base URL.
+    pub fn limit_scope(&self) -> LimitScope {
+        let uri: Option<Uri> = self.base_url.parse().ok();
+        let authority = uri.as_ref().and_then(Uri::authority);
+        let profile = ProviderProfile::for_authority(authority.map_or("", |host| host.as_str()));
+        self.settings.limit_scope.unwrap_or(profile.limit_scope)
     }
 
     /// Returns the base URL for display. The value of each query parameter except `api-version` is replaced

@@ -20,6 +20,9 @@ use crate::secrets::Secret;
 use crate::target_settings::TargetSettings;
 use crate::transport::{Connect, ConnectionPools, NetConnector};
 
+/// Number of models of an [`OpenProvider`] from which on those without a handle are released.
+const KEPT_MODELS: usize = 100;
+
 /// The configured providers and their models. Models of one provider that use the same key share the key's
 /// state, limits and number of attempts in flight.
 ///
@@ -43,6 +46,8 @@ struct OpenProvider {
     pool: ApiKeyPool,
     base_url: String,
     settings: TargetSettings,
+    /// The models that are in use, and some others, so that a program that asks for a model before each call does
+    /// not lose its pauses.
     known: Mutex<HashMap<(ApiFormat, String), OpenAiCompatible>>,
 }
 
@@ -137,6 +142,9 @@ impl Providers {
     /// Returns the model with the id `id`, which has the form `provider/model`. The model name alone is
     /// enough if exactly one provider has a model of that name.
     ///
+    /// If the provider accepts any model name and many models were used, those without a handle are released, with
+    /// their limits and pauses.
+    ///
     /// Fails with [`ErrorKind::UnknownModel`] if no model matches or several models match. The
     /// [help](Error::help) of the error lists the models to choose from.
     pub fn model(&self, id: &str) -> Result<OpenAiCompatible, Error> {
@@ -221,6 +229,9 @@ impl OpenProvider {
         };
         let builder = OpenAiCompatible::builder(&self.pool, name, &self.base_url);
         let model = builder.settings(settings).build()?;
+        if known.len() >= KEPT_MODELS {
+            known.retain(|_, model| model.has_other_handles());
+        }
         known.insert(id, model.clone());
         Ok(model)
     }

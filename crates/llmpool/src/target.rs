@@ -22,7 +22,9 @@ use crate::transport::ConnectionPool;
 
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
-/// One model at one base URL, with its keys, settings and connections.
+/// One model at one base URL, with its keys, settings and connections. Dropping it removes it from the admission.
+///
+/// Invariant: a call or stream holds its target for longer than its permit.
 pub(crate) struct Target {
     pub(crate) provider: Arc<Provider>,
     pub(crate) id: TargetId,
@@ -80,6 +82,15 @@ impl Target {
             KeyHeader::Bearer => (header::AUTHORIZATION, authorization),
             KeyHeader::ApiKey => (API_KEY, bare),
         }
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let id = self.id;
+        self.provider
+            .admission
+            .change(|limiter, _| limiter.remove_target(id));
     }
 }
 

@@ -7,7 +7,7 @@ use http::HeaderMap;
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::Json;
 use llmpool_core::failure::status_policy::StatusPolicy;
-use llmpool_core::limits::Limits;
+use llmpool_core::limits::{LimitScope, Limits};
 use llmpool_core::routing::retry::RetryPolicy;
 
 use crate::options::Timeouts;
@@ -52,6 +52,12 @@ pub struct TargetSettings {
     /// Whether keys slow down to a pace that is learned from the provider's refusals. If not, a refusal still
     /// pauses the key. Default: `true`.
     pub learn_limits: bool,
+    /// Whether the provider's rate limits apply to each model or to each key. A refusal pauses a key, and slows
+    /// it down, for the refused model or for all models with this scope.
+    ///
+    /// Default: `None`. The scope is then that of the provider, if the host of the base URL is known to belong
+    /// to a provider that limits keys, and otherwise [`LimitScope::Model`].
+    pub limit_scope: Option<LimitScope>,
     /// The maximum number of retries after the first attempt. If the failure is a key's, the first attempt
     /// with another key is not a retry. If the failure is an exceeded rate limit, the call waits for the key
     /// until its deadline without spending a retry, unless this is 0. Default: 5.
@@ -81,6 +87,7 @@ impl Default for TargetSettings {
             breaker: None,
             on_status: StatusPolicy::default(),
             learn_limits: true,
+            limit_scope: None,
             max_retries,
             retry_delay: base,
             timeouts: Timeouts::default(),
@@ -103,6 +110,7 @@ impl fmt::Debug for TargetSettings {
             .field("breaker", &self.breaker)
             .field("on_status", &self.on_status)
             .field("learn_limits", &self.learn_limits)
+            .field("limit_scope", &self.limit_scope)
             .field("max_retries", &self.max_retries)
             .field("retry_delay", &self.retry_delay)
             .field("timeouts", &self.timeouts)

@@ -126,7 +126,7 @@ fn settle(target: &Target, permit: &mut Permit, usage: &Usage) -> bool {
 #[derive(Debug)]
 pub(crate) struct StreamPermit {
     pub(crate) permit: Permit,
-    /// The target for which the length of the streamed answer is recorded.
+    /// The target for which the length of the streamed answer is recorded. Dropped after the permit.
     pub(crate) target: Arc<Target>,
     /// The body of the request, from which the prompt tokens of an abandoned stream are estimated.
     pub(crate) request_body: Bytes,

@@ -6,9 +6,10 @@
 //! epoch is stale: it says nothing about the current health.
 //!
 //! After a cooldown, a single attempt probes the subject. If it has no outcome after [`SILENT`], the next attempt
-//! probes as well. If the probe ends without a response (the call was cancelled or timed out), two attempts may
-//! probe at once in the next round, then four, and so on. With only one probe at a time, a series of callers
-//! with short deadlines could probe one after another without ever receiving a response.
+//! probes as well. After an overload, the subject is healthy from then on: answers may take minutes, and a server
+//! that is still overloaded refuses at once. If the probe ends without a response (the call was cancelled or timed
+//! out), two attempts may probe at once in the next round, then four, and so on. With only one probe at a time, a
+//! series of callers with short deadlines could probe one after another without ever receiving a response.
 //!
 //! A refusal for a rate limit does not change the health of a key or quota group: see
 //! `observed_limits/pace.rs`.
@@ -137,6 +138,10 @@ impl Health {
     /// attempt ends a cooldown.
     pub(super) fn begin_attempt(&mut self, now: Timestamp) -> bool {
         match &mut self.state {
+            HealthState::Probing { reason, next_at, .. } if !reason.needs_probe() && *next_at <= now => {
+                self.state = HealthState::Healthy;
+                false
+            }
             HealthState::Probing {
                 in_flight, next_at, ..
             } => {

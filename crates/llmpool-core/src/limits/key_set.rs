@@ -144,6 +144,11 @@ impl KeySet {
         group.observed(&table.groups[group.id.index()])
     }
 
+    /// Like [`own_observed_mut`](Self::own_observed_mut), but not mutable.
+    pub(super) fn own_observed(&self, place: KeyPlace) -> Option<&ObservedLimits> {
+        self.groups[place.group].own_observed.as_ref()
+    }
+
     /// Like [`observed`](Self::observed), but mutable.
     #[inline(always)]
     pub(super) fn observed_mut<'a>(
@@ -151,20 +156,17 @@ impl KeySet {
         place: KeyPlace,
         table: &'a mut KeyTable,
     ) -> &'a mut ObservedLimits {
-        self.observed_of_group_mut(place.group, table)
-    }
-
-    #[inline(always)]
-    pub(super) fn observed_of_group_mut<'a>(
-        &'a mut self,
-        group: usize,
-        table: &'a mut KeyTable,
-    ) -> &'a mut ObservedLimits {
-        let group = &mut self.groups[group];
+        let group = &mut self.groups[place.group];
         match &mut group.own_observed {
             Some(observed) => observed,
             None => &mut table.groups[group.id.index()].observed,
         }
+    }
+
+    /// Returns the limits that were observed for a group (an index) for the model of the target. `None` if all
+    /// models of an account share one limit.
+    pub(super) fn own_observed_mut(&mut self, group: usize) -> Option<&mut ObservedLimits> {
+        self.groups[group].own_observed.as_mut()
     }
 
     /// Forgets what was observed for this model about a group, and the model denial of the key `id`.

@@ -45,6 +45,10 @@ impl KeyTable {
         &self.groups[self.keys[id.index()].group.index()]
     }
 
+    pub(super) fn group_of_mut(&mut self, id: KeyId) -> &mut QuotaGroup {
+        &mut self.groups[self.keys[id.index()].group.index()]
+    }
+
     #[inline(always)]
     fn pair_mut(&mut self, id: KeyId) -> (&mut KeyRecord, &mut QuotaGroup) {
         let key = &mut self.keys[id.index()];

@@ -10,3 +10,13 @@ pub enum LimitScope {
     /// All models of the account share one limit.
     Key,
 }
+
+impl LimitScope {
+    /// Returns the name of the scope in a provider file: `model` or `key`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Key => "key",
+        }
+    }
+}

@@ -242,7 +242,8 @@ impl Counters {
             (Some(minute), Some((limit, pace))) => minute.set_limit(limit, pace, seq, now),
             (minute, limit) => *minute = limit.map(|(limit, pace)| PerMinute::new(limit, pace, seq)),
         }
-        let new_windows: [(_, _, fn(u32, u64) -> SlidingWindow); 2] = [
+        type NewWindow = fn(u32, u64) -> SlidingWindow;
+        let new_windows: [(_, _, NewWindow); 2] = [
             (&mut self.tokens, limits.tpm, SlidingWindow::minute),
             (&mut self.day, limits.rpd, SlidingWindow::day),
         ];

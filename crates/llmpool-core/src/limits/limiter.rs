@@ -10,8 +10,8 @@
 
 mod denials;
 mod queries;
+mod targets;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::changed::Changed;
@@ -24,7 +24,7 @@ use super::health::{HealthState, SavedHealth};
 use super::key::{KeyId, KeyLimits};
 use super::key_constraint::KeyConstraint;
 use super::key_set::{KeyPlace, KeySet};
-use super::key_table::{KeyTable, sorted};
+use super::key_table::KeyTable;
 use super::limit_set::LimitSet;
 use super::limits::Limits;
 use super::observed_limits::{PROBE_TIME, SavedPace};
@@ -96,66 +96,6 @@ impl Limiter {
     /// decides whether to observe limits: [`KeyLimits::learn`] has no effect.
     pub fn add_key_to_group(&mut self, group: QuotaGroupId, limits: KeyLimits) -> KeyId {
         self.key_table.add(limits, group)
-    }
-
-    /// Adds a target that may use `keys`. If `keys` is empty, only the limits of the target apply.
-    pub fn add_target(
-        &mut self,
-        keys: &[KeyId],
-        limits: impl Into<TargetLimits>,
-        now: Timestamp,
-    ) -> TargetId {
-        let limits = limits.into();
-        let key_set = (!keys.is_empty()).then(|| {
-            let members = self.shared_members(sorted(keys.to_vec()));
-            KeySet::new(members, limits.limit_scope, &self.key_table, now)
-        });
-        let id = self.removed.pop();
-        let id = id.unwrap_or(TargetId(self.targets.len() as u32));
-        let mut neighbours = vec![id];
-        for (index, group) in key_set.iter().flat_map(KeySet::group_ids) {
-            let users = &mut self.key_table.groups[group.index()].users;
-            neighbours.extend(users.iter().map(|(target, _)| *target));
-            users.push((id, index));
-        }
-        let mut state = TargetState::new(limits, key_set);
-        state.neighbours = sorted(neighbours);
-        for neighbour in state.neighbours.iter().filter(|neighbour| **neighbour != id) {
-            self.targets[neighbour.index()].neighbours.push(id);
-        }
-        match self.targets.get_mut(id.index()) {
-            Some(vacant) => *vacant = state,
-            None => self.targets.push(state),
-        }
-        id
-    }
-
-    /// Returns `members`, in the memory of a key set with the same members if there is one.
-    fn shared_members(&self, members: Vec<KeyId>) -> Arc<[KeyId]> {
-        let mut sets = self.targets.iter().filter_map(|target| target.key_set.as_ref());
-        let equal = sets.find(|set| *set.members == members[..]);
-        equal.map_or_else(|| members.into(), |set| set.members.clone())
-    }
-
-    /// Removes a target. Its id is given to a target that is added later.
-    ///
-    /// All grants for the target must have been released.
-    pub fn remove_target(&mut self, target: TargetId) {
-        let vacant = TargetState::new(TargetLimits::default(), None);
-        let state = std::mem::replace(&mut self.targets[target.index()], vacant);
-        for (_, group) in state.key_set.iter().flat_map(|set| set.group_ids()) {
-            let users = &mut self.key_table.groups[group.index()].users;
-            users.retain(|(user, _)| *user != target);
-        }
-        for neighbour in state
-            .neighbours
-            .into_iter()
-            .filter(|neighbour| *neighbour != target)
-        {
-            let of_neighbour = &mut self.targets[neighbour.index()].neighbours;
-            of_neighbour.retain(|other| *other != target);
-        }
-        self.removed.push(target);
     }
 
     /// Replaces the limits of a target. Earlier charges to a limit still count after the limit has been
@@ -532,14 +472,21 @@ impl Limiter {
 
     /// Starts a cooldown of a key, or of its quota group if the reason applies to the whole group. Used for
     /// cooldowns that an earlier process saved, for example. Has no effect if a current cooldown ends at
-    /// `until` or later.
+    /// `until` or later. A pause for a rate limit applies to each model with a limit of its own or, if there are
+    /// none, to all models together.
     pub fn set_cooldown(&mut self, key: KeyId, reason: CooldownReason, until: Timestamp, now: Timestamp) {
         if let CooldownReason::Throttled | CooldownReason::Unclear = reason {
-            for (target, group) in self.key_table.group_of(key).users.clone() {
-                if let Some(set) = &mut self.targets[target.index()].key_set {
-                    let observed = set.observed_of_group_mut(group, &mut self.key_table);
+            let mut is_per_model = false;
+            let account = self.key_table.group_of_mut(key);
+            for &(target, group) in &account.users {
+                let set = self.targets[target.index()].key_set.as_mut();
+                if let Some(observed) = set.and_then(|set| set.own_observed_mut(group)) {
                     observed.pause_until(until, now);
+                    is_per_model = true;
                 }
+            }
+            if !is_per_model {
+                account.observed.pause_until(until, now);
             }
         } else {
             self.key_table.set_cooldown(key, reason, until);

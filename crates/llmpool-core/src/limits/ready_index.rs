@@ -62,14 +62,14 @@ pub(super) struct ReadyIndex {
     /// Times at which the readiness of items may change, earliest first. An entry whose time differs from that in
     /// `states` is outdated.
     rechecks: BinaryHeap<Reverse<(Timestamp, u32)>>,
-    states: Vec<ItemState>,
+    states: Vec<ReadyState>,
     /// Number of items that may become usable because an attempt in flight ends.
     early: usize,
     lost: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ItemState {
+struct ReadyState {
     recheck_at: Timestamp,
     may_return_early: bool,
     is_lost: bool,
@@ -78,7 +78,7 @@ struct ItemState {
 impl ReadyIndex {
     /// Returns an index of `len` items, none of which is usable yet.
     pub(super) fn new(len: usize) -> Self {
-        let state = ItemState {
+        let state = ReadyState {
             recheck_at: Timestamp::MAX,
             may_return_early: false,
             is_lost: false,
@@ -95,7 +95,7 @@ impl ReadyIndex {
             Some(load) => self.usable.update(item, load),
             None => self.usable.remove(item),
         }
-        let state = ItemState {
+        let state = ReadyState {
             recheck_at: readiness.recheck_at,
             may_return_early: readiness.may_return_early,
             is_lost: readiness.is_lost,
@@ -105,7 +105,7 @@ impl ReadyIndex {
         }
     }
 
-    fn set_state(&mut self, item: usize, state: ItemState) {
+    fn set_state(&mut self, item: usize, state: ReadyState) {
         let before = std::mem::replace(&mut self.states[item], state);
         self.early = self.early + usize::from(state.may_return_early) - usize::from(before.may_return_early);
         self.lost = self.lost + usize::from(state.is_lost) - usize::from(before.is_lost);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use llmpool_core::api_format::ApiFormat;
+use llmpool_core::limits::LimitScope;
 
 use super::field::{Field, Fields};
 use super::reader::{FileReader, is_comment};
@@ -10,7 +11,7 @@ use crate::base_url::endpoint;
 use crate::provider_entry::{ModelEntry, ProviderEntry};
 use crate::target_settings::TargetSettings;
 
-const MODEL_FIELDS: [&str; 20] = [
+const MODEL_FIELDS: [&str; 21] = [
     "model_name",
     "api",
     "api_keys",
@@ -25,6 +26,7 @@ const MODEL_FIELDS: [&str; 20] = [
     "max_concurrency",
     "expected_output_tokens",
     "learn_limits",
+    "limit_scope",
     "breaker",
     "on_status",
     "context_window",
@@ -125,6 +127,7 @@ impl<'a> FileReader<'a> {
         let defaults = TargetSettings::default();
         let api_formats =
             [ApiFormat::ChatCompletions, ApiFormat::Responses].map(|format| (format.as_str(), format));
+        let scopes = [LimitScope::Key, LimitScope::Model].map(|scope| (scope.as_str(), scope));
         let rate_limit = self.model_rate_limit(members);
         let get = |name| members.get_non_null(name);
         TargetSettings {
@@ -138,6 +141,7 @@ impl<'a> FileReader<'a> {
             learn_limits: get("learn_limits")
                 .and_then(|field| self.boolean(&field))
                 .unwrap_or(true),
+            limit_scope: get("limit_scope").and_then(|field| self.one_of(&field, &scopes)),
             max_retries: self
                 .optional_integer(members, "max_retries", 0, 100)
                 .unwrap_or(defaults.max_retries),

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
 use llmpool::{
-    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyEntry, KeyState, Limits, LlmInterface, ModelEntry,
-    OpenAiCompatible, Providers, TargetSettings,
+    ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyEntry, KeyState, LimitScope, Limits, LlmInterface,
+    ModelEntry, OpenAiCompatible, Providers, TargetSettings,
 };
 use tokio::time::Instant;
 
@@ -646,4 +646,122 @@ async fn bad_request_teaches_no_pace_while_the_other_key_is_paused() {
         "{:?}",
         started.elapsed()
     );
+}
+
+/// The option `wait_for_keys` makes a call wait for a model that its keys are not permitted to use, while other
+/// calls use the same keys with another model.
+// reproduction 3
+#[tokio::test(start_paused = true)]
+async fn patient_call_to_a_forbidden_model_leaves_its_keys_to_other_models() {
+    let script = ScriptedProvider::new(|_, received| match received.body["model"].as_str() {
+        Some("forbidden") => Action::Send(error(403, "", "insufficient_permissions")),
+        _ => Action::Send(completion("ok")),
+    });
+    let pool = pool(&["a", "b", "c", "d"], Limits::default());
+    let model = |name| {
+        OpenAiCompatible::builder(&pool, name, "http://scripted/v1")
+            .connector(script.clone())
+            .build()
+            .unwrap()
+    };
+    let (forbidden, allowed) = (model("forbidden"), model("allowed"));
+    let waiting = tokio::spawn(async move {
+        forbidden
+            .chat_with(&ChatRequest::user("0"), &patient(600.0))
+            .await
+    });
+    let started = Instant::now();
+    let (answered, errors) = run_at_rate(&allowed, 1.0, 600, timeout_of(30.0)).await;
+    assert_eq!((answered, errors.len()), (600, 0), "{:?}", errors.first());
+    assert_eq!(started.elapsed(), Duration::from_secs(599), "no call waited");
+    waiting.await.unwrap().unwrap_err();
+}
+
+/// Sends one call per second for 60 s to a model that is refused, each time for 20 s, and ten calls per second to
+/// another model. Returns the number of answers of the other model, and whether one of its calls waited.
+async fn calls_beside_a_refused_model(url: &str, limit_scope: Option<LimitScope>) -> (usize, bool) {
+    let script = ScriptedProvider::new(|_, received| match received.body["model"].as_str() {
+        Some("busy") => Action::Send(error(429, "retry-after: 20\r\n", "rate_limit_exceeded")),
+        _ => Action::Send(completion("ok")),
+    });
+    let pool = pool(&["a", "b", "c", "d"], Limits::default());
+    let model = |name| {
+        OpenAiCompatible::builder(&pool, name, url)
+            .settings(TargetSettings {
+                limit_scope,
+                ..TargetSettings::default()
+            })
+            .connector(script.clone())
+            .build()
+            .unwrap()
+    };
+    let (busy, free) = (model("busy"), model("free"));
+    let refused = tokio::spawn(async move { run_at_rate(&busy, 1.0, 60, timeout_of(5.0)).await });
+    let started = Instant::now();
+    let (answered, _) = run_at_rate(&free, 10.0, 60, timeout_of(5.0)).await;
+    let has_waited = started.elapsed() >= Duration::from_secs(60);
+    assert_eq!(refused.await.unwrap().0, 0);
+    (answered, has_waited)
+}
+
+/// Most providers limit each model on its own.
+// reproduction 12
+#[tokio::test(start_paused = true)]
+async fn refusals_of_one_model_delay_no_other_model() {
+    for url in [
+        "http://scripted/v1",
+        "http://api.openai.com/v1",
+        "http://api.groq.com/openai/v1",
+    ] {
+        let outcome = calls_beside_a_refused_model(url, None).await;
+        assert_eq!(outcome, (600, false), "{url}");
+    }
+    let mistral = "http://api.mistral.ai/v1";
+    let outcome = calls_beside_a_refused_model(mistral, Some(LimitScope::Model)).await;
+    assert_eq!(outcome, (600, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn refusals_with_the_scope_key_pause_all_models() {
+    for (url, scope) in [
+        ("http://openrouter.ai/api/v1", None),
+        ("http://api.mistral.ai/v1", None),
+        ("http://scripted/v1", Some(LimitScope::Key)),
+    ] {
+        let (answered, _) = calls_beside_a_refused_model(url, scope).await;
+        assert!(answered < 400, "{url}: {answered}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pool_shows_a_pause_that_leaves_no_model_to_a_key() {
+    for scope in [LimitScope::Model, LimitScope::Key] {
+        let script = ScriptedProvider::new(|_, _| {
+            Action::Send(error(429, "retry-after: 20\r\n", "rate_limit_exceeded"))
+        });
+        let pool = pool(&["a"], Limits::default());
+        let model = |name| {
+            OpenAiCompatible::builder(&pool, name, "http://scripted/v1")
+                .settings(TargetSettings {
+                    limit_scope: Some(scope),
+                    ..no_retries()
+                })
+                .connector(script.clone())
+                .build()
+                .unwrap()
+        };
+        let models = [model("one"), model("two")];
+        let mut states = Vec::new();
+        for model in &models {
+            model.chat(&ChatRequest::user("hi")).await.unwrap_err();
+            states.push(pool.status()[0].state);
+        }
+        let first = match scope {
+            LimitScope::Model => KeyState::Healthy,
+            LimitScope::Key => KeyState::Throttled,
+        };
+        assert_eq!(states, [first, KeyState::Throttled], "{scope:?}");
+        // A key that is paused for single models can be leased for another one.
+        assert_eq!(pool.least_loaded_key().is_some(), scope == LimitScope::Model);
+    }
 }

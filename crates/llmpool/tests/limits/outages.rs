@@ -459,3 +459,12 @@ async fn hanging_probe_keeps_other_calls_waiting_for_five_seconds() {
         assert!((5..6).contains(&waited.as_secs()), "{status}: {waited:?}");
     }
 }
+
+/// The head of a plain answer arrives with its body, so the provider is silent for 45 s.
+// reproduction 6
+#[tokio::test(start_paused = true)]
+async fn silent_answer_after_a_503_fails_no_other_call() {
+    for keys in [["a"].as_slice(), &["a", "b", "c", "d"]] {
+        assert_eq!(answered_after_one_refusal(503, keys, false).await, 21, "{keys:?}");
+    }
+}

@@ -76,6 +76,58 @@ fn waiter_for_its_target_is_not_overtaken_on_a_key() {
     assert_eq!(order, [1, 2, 3]);
 }
 
+/// A model that was refused, that waited, and whose call was cancelled, beside a model that waits for the same key.
+// reproduction 16
+#[test]
+fn removed_target_leaves_nothing_to_the_target_with_its_id() {
+    let mut admission: Admission<u64> = Admission::default();
+    let limits = KeyLimits {
+        limits: slots(1),
+        ..KeyLimits::default()
+    };
+    let mut wakes = Vec::new();
+    let keys = [admission.change(NOW, &mut wakes, |limiter| limiter.add_key(limits))];
+    let other = admission.change(NOW, &mut wakes, |limiter| limiter.add_target(&keys, None, NOW));
+    let removed = admission.change(NOW, &mut wakes, |limiter| {
+        limiter.add_target(&keys, slots(1), NOW)
+    });
+    let any = |ticket| request(ticket, KeyConstraint::Any);
+    let mut held = granted(admission.acquire(removed, &any(0), &0, NOW, &mut wakes));
+    for (ticket, target) in [(1, removed), (2, other)] {
+        let outcome = admission.acquire(target, &any(ticket), &ticket, NOW, &mut wakes);
+        assert!(matches!(outcome, AdmissionOutcome::Wait), "{outcome:?}");
+    }
+    let pause = Some(Duration::from_secs(30));
+    admission.change(NOW, &mut wakes, |limiter| {
+        limiter.record_refusal(&held, CooldownReason::Throttled, pause, NOW)
+    });
+    admission.change(NOW, &mut wakes, |limiter| {
+        limiter.record_refusal(&held, CooldownReason::Forbidden, None, NOW)
+    });
+    admission.cancel(removed, &any(1), NOW, &mut wakes);
+    admission.change(NOW, &mut wakes, |limiter| limiter.release(&mut held, true, NOW));
+    admission.change(NOW, &mut wakes, |limiter| limiter.remove_target(removed));
+    assert_eq!(wakes, [2]);
+
+    let added = admission.change(NOW, &mut wakes, |limiter| limiter.add_target(&keys, None, NOW));
+    assert_eq!(added, removed);
+    assert_eq!(*admission.limiter.target_limits(added), Limits::default());
+    let mut held = granted(admission.poll(other, &any(2), &2, NOW, &mut wakes));
+    let outcome = admission.acquire(added, &any(3), &3, NOW, &mut wakes);
+    assert!(matches!(outcome, AdmissionOutcome::Wait), "{outcome:?}");
+    admission.change(NOW, &mut wakes, |limiter| limiter.release(&mut held, true, NOW));
+    assert_eq!(wakes, [2, 3]);
+    let mut held = granted(admission.poll(added, &any(3), &3, NOW, &mut wakes));
+    admission.change(NOW, &mut wakes, |limiter| limiter.release(&mut held, true, NOW));
+    assert!(admission.is_idle());
+    admission.change(NOW, &mut wakes, |limiter| limiter.remove_target(added));
+    for _ in 0..1000 {
+        let target = admission.change(NOW, &mut wakes, |limiter| limiter.add_target(&keys, None, NOW));
+        admission.change(NOW, &mut wakes, |limiter| limiter.remove_target(target));
+    }
+    assert_eq!(admission.queues.len(), 2);
+}
+
 fn request_with_tokens(ticket: u64, tokens: u32) -> AcquireRequest {
     AcquireRequest {
         demand: Demand { requests: 1, tokens },

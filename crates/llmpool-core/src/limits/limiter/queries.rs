@@ -65,19 +65,21 @@ impl Limiter {
     /// Returns whether a key can be used. If not, the result contains the reason and, where known, the time
     /// until which the key is not used.
     ///
-    /// A key is throttled only if it is paused for every model that may use it.
+    /// A key is throttled only if it is paused for every model with a limit of its own, or, if there are none, for
+    /// all models together.
     pub fn key_availability(&self, key: KeyId, now: Timestamp) -> KeyAvailability {
-        let states = self.sets_with(key).map(|(set, place)| {
-            let observed = set.observed(place, &self.key_table);
-            with_pause(self.key_table.availability(key), observed, now)
-        });
+        let with_pause = |observed| with_pause(self.key_table.availability(key), observed, now);
+        let models = self
+            .sets_with(key)
+            .filter_map(|(set, place)| set.own_observed(place));
+        let states = models.map(with_pause);
         let rank = |state: &KeyAvailability| match state {
             KeyAvailability::Healthy => (0, None),
             KeyAvailability::Probing => (1, None),
             other => (2, other.until()),
         };
         let first = states.min_by_key(rank);
-        first.unwrap_or_else(|| self.key_table.availability(key))
+        first.unwrap_or_else(|| with_pause(&self.key_table.group_of(key).observed))
     }
 
     /// Returns whether a key can be used for the model of `target`, and if not, why. Unlike

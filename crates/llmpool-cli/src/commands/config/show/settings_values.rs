@@ -149,7 +149,7 @@ fn model_values(
         };
         values.push(SettingValue::new(name, value, source));
     }
-    let settings = target_values(&model.settings);
+    let settings = target_values(model);
     values.extend(
         settings
             .into_iter()
@@ -184,9 +184,9 @@ fn key_text(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the name and value of each setting of a target. For headers and API parameters, returns only their
+/// Returns the name and value of each setting of a model. For headers and API parameters, returns only their
 /// names, because their values can be secret.
-fn target_values(settings: &TargetSettings) -> Vec<(&'static str, Value)> {
+fn target_values(model: &ModelEntry) -> Vec<(&'static str, Value)> {
     let TargetSettings {
         api,
         limits,
@@ -194,13 +194,14 @@ fn target_values(settings: &TargetSettings) -> Vec<(&'static str, Value)> {
         breaker,
         on_status,
         learn_limits,
+        limit_scope: _,
         max_retries,
         retry_delay,
         timeouts,
         context_window,
         api_params,
         headers,
-    } = settings;
+    } = &model.settings;
     let Limits {
         rate_limit,
         rpm,
@@ -234,6 +235,7 @@ fn target_values(settings: &TargetSettings) -> Vec<(&'static str, Value)> {
         ("max_concurrency", json!(max_concurrency)),
         ("expected_output_tokens", json!(expected_output_tokens)),
         ("learn_limits", json!(learn_limits)),
+        ("limit_scope", json!(model.limit_scope().as_str())),
         ("breaker", json!(breaker)),
         ("on_status", json!(statuses)),
         ("max_retries", json!(max_retries)),
