@@ -275,8 +275,13 @@ impl<'a> Call<'a> {
 
     /// Handles a failed attempt: updates the limits and the states of the key and the target, and records the
     /// failure for the next step of the retry loop.
-    fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
+    fn apply_failure(&mut self, permit: &mut Permit, mut failure: Failure, key: KeyId, request: EncodedRequest) {
         let target = self.target;
+        let is_unclear_rate =
+            (failure.kind, failure.certainty) == (FailureKind::RateLimited, Certainty::Ambiguous);
+        if is_unclear_rate && permit.is_certainly_rate_limit(self.ticket) {
+            failure.certainty = Certainty::Certain;
+        }
         let added = request.added_stream_options;
         let action = target.on_status.action(failure.status);
         let failed = FailedAttempt {
@@ -317,16 +322,24 @@ impl<'a> Call<'a> {
                 let is_ambiguous = failure.certainty == Certainty::Ambiguous;
                 self.cooldowns.extend(cooldown.filter(|_| is_ambiguous));
             }
+            KeyOutcome::ProvisionalCooldown if is_unclear_rate => {
+                let wait = RefusalWait::Provisional(None);
+                self.cooldowns
+                    .extend(permit.record_refusal(CooldownReason::Throttled, wait));
+            }
             KeyOutcome::ProvisionalCooldown => {
                 let pause = certain_wait(&failure).unwrap_or(PROVISIONAL_COOLDOWN);
-                let reason = match failure.kind {
-                    FailureKind::RateLimited => CooldownReason::Throttled,
-                    _ => CooldownReason::Unclear,
-                };
+                let wait = RefusalWait::Provisional(Some(pause));
                 self.cooldowns
-                    .extend(permit.record_refusal(reason, RefusalWait::Provisional(pause)));
+                    .extend(permit.record_refusal(CooldownReason::Unclear, wait));
             }
             KeyOutcome::RestoreAll => {
+                if is_unclear_rate {
+                    // The refusal of a probe counts in any case.
+                    let wait = RefusalWait::Provisional(None);
+                    self.cooldowns
+                        .extend(permit.record_refusal(CooldownReason::Throttled, wait));
+                }
                 // Each cooldown may have replaced the one before it.
                 let cooldowns = self.cooldowns.drain(..).rev();
                 cooldowns.for_each(|cooldown| target.provider.admission.restore(cooldown));
@@ -377,6 +390,7 @@ impl<'a> Call<'a> {
                 let pause = pause.max(certain_wait(failure).unwrap_or(pause));
                 (Some(scope), RefusalWait::Exact(pause))
             }
+            _ if failure.certainty == Certainty::Ambiguous => (None, RefusalWait::Provisional(None)),
             Some(KeyAction::Ignore) | None => (None, named),
         };
         let cooldown = permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);

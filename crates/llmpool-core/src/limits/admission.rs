@@ -301,6 +301,11 @@ impl<W: Clone> Admission<W> {
         }
     }
 
+    /// Records a refusal with status 429 and no readable cause. See [`Limiter::is_certainly_rate_limit`].
+    pub fn is_certainly_rate_limit(&mut self, grant: &Grant, call: Ticket, now: Timestamp) -> bool {
+        self.limiter.is_certainly_rate_limit(grant, call, now)
+    }
+
     /// Records that the provider refused an attempt because of its key. See [`Limiter::record_refusal`].
     pub fn record_refusal(
         &mut self,

@@ -29,6 +29,7 @@ use super::limits::Limits;
 use super::observed_limits::{PROBE_TIME, SavedPace};
 use super::quota_group::QuotaGroupId;
 use super::target::{TargetId, TargetLimits, TargetState};
+use super::wait_queue::Ticket;
 use crate::time::Timestamp;
 
 /// Time in which a connection for a probe is expected to be open.
@@ -394,6 +395,17 @@ impl Limiter {
         changed
     }
 
+    /// Records that an attempt of `call` was refused with status 429 and no readable cause. Returns whether the cause
+    /// is certainly a rate limit of the key, and not the request: the refusal before was such a one of another call,
+    /// and no request has been admitted since. Call [`record_refusal`](Self::record_refusal) afterwards.
+    pub fn is_certainly_rate_limit(&mut self, grant: &Grant, call: Ticket, now: Timestamp) -> bool {
+        let set = &mut self.targets[grant.target.index()].key_set;
+        set.as_mut().is_some_and(|set| {
+            let observed = set.observed_mut(grant.place, &mut self.key_table);
+            observed.record_unclear(call, grant.charge.at, now)
+        })
+    }
+
     /// Records that the provider refused an attempt because of the attempt's key, and starts a cooldown of
     /// the key or its quota group. If the reason is [`CooldownReason::Forbidden`], starts no cooldown, bars
     /// the key only from the target of the attempt, and returns `None`.
@@ -437,7 +449,7 @@ impl Limiter {
         wait: RefusalWait,
         now: Timestamp,
     ) -> Option<StateBefore> {
-        if is_certain && !matches!(wait, RefusalWait::Provisional(_)) {
+        if is_certain && !wait.is_provisional() {
             let seq = self.next_seq();
             let limit_sets = self.limit_sets(grant);
             limit_sets.for_each(|limits| limits.record_refusal(seq, now));

@@ -14,6 +14,7 @@ pub(super) use self::pace::{PROBE_TIME, SavedPace};
 use super::cooldown::RefusalWait;
 use super::limits::LimitKind;
 use super::obstacle::Obstacle;
+use super::wait_queue::Ticket;
 use crate::time::Timestamp;
 
 /// The limits observed for a key or quota group.
@@ -110,6 +111,11 @@ impl ObservedLimits {
         if let Some(pace) = &mut self.pace {
             pace.record_failure(sent_at, now);
         }
+    }
+
+    /// Records a refusal without a readable cause. Returns whether the cause is certainly a limit.
+    pub(super) fn record_unclear(&mut self, call: Ticket, sent_at: Timestamp, now: Timestamp) -> bool {
+        self.pace_mut(now).record_unclear(call, sent_at, now)
     }
 
     /// Records that the provider refused a request, sent at `sent_at`, because of a rate limit. `infers`: whether

@@ -171,7 +171,7 @@ impl Attempts {
             return KeyOutcome::Unchanged;
         }
         if is_ambiguous {
-            return self.record_ambiguous(failure.kind, attempt.key, has_other_key);
+            return self.record_ambiguous(failure, attempt.key, has_other_key, now);
         }
         self.decision = match blame {
             Blame::Request
@@ -207,17 +207,23 @@ impl Attempts {
 
     fn record_ambiguous(
         &mut self,
-        kind: FailureKind,
+        failure: &Failure,
         key: KeyId,
         has_other_key: impl FnOnce(&Self) -> bool,
+        now: Timestamp,
     ) -> KeyOutcome {
-        let alike = Some((kind, Certainty::Ambiguous));
+        let is_rate = failure.kind == FailureKind::RateLimited;
+        let alike = Some((failure.kind, Certainty::Ambiguous));
         let mut tried = self.tried_keys.iter();
         if tried.any(|(other, refusal)| *other != key && *refusal == alike) {
-            self.decision = Decision::Stop;
+            // A provider that limits all keys refuses like that, too. Refusals of other calls may show it.
+            self.decision = if is_rate {
+                self.back_off(failure, now)
+            } else {
+                Decision::Stop
+            };
             return KeyOutcome::RestoreAll;
         }
-        let is_rate = kind == FailureKind::RateLimited;
         self.decision = if is_rate {
             self.after_rate_refusal()
         } else {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llmpool_core::limits::{CooldownReason, Grant, KeyId, ProvisionalCooldown, RefusalWait};
+use llmpool_core::limits::{CooldownReason, Grant, KeyId, ProvisionalCooldown, RefusalWait, Ticket};
 
 use super::shared_admission::SharedAdmission;
 use crate::sync::Arc;
@@ -83,6 +83,14 @@ impl Permit {
         let grant = &mut self.grant;
         self.admission
             .change(|admission, now, wakes| admission.settle(grant, tokens, now, wakes));
+    }
+
+    /// Records that the attempt of `call` was refused with status 429 and no readable cause. Returns whether the
+    /// cause is certainly a rate limit of the key.
+    pub(crate) fn is_certainly_rate_limit(&self, call: Ticket) -> bool {
+        let grant = &self.grant;
+        self.admission
+            .change(|admission, now, _| admission.is_certainly_rate_limit(grant, call, now))
     }
 
     /// Records that the provider refused the key, and starts a cooldown of the key. `wait`: what the refusal

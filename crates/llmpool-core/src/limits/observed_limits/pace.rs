@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::throughput::{MINUTE, Throughput};
 use crate::limits::cooldown::RefusalWait;
+use crate::limits::wait_queue::Ticket;
 use crate::time::Timestamp;
 
 /// Factor on the pace after a refusal.
@@ -77,6 +78,18 @@ pub(super) struct Pace {
     run_ended_at: Timestamp,
     /// The time at which the probe of the latest run was sent. `None` before the first run.
     last_probe: Option<Timestamp>,
+    /// The beginning of the latest run, as long as nothing but refusals that may be the fault of a request shows that
+    /// requests are refused. Such a run can be reverted.
+    unconfirmed: Option<Timestamp>,
+    /// The latest refusal without a readable cause.
+    unclear: Option<UnclearRefusal>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct UnclearRefusal {
+    call: Ticket,
+    /// The time at which the first request was sent since that has not been refused.
+    sent_since: Option<Timestamp>,
 }
 
 /// A series of refusals without an admitted request in between.
@@ -95,11 +108,6 @@ struct Run {
     probe: Option<Timestamp>,
     /// The time from which the probe counts as admitted.
     probe_until: Timestamp,
-    /// Whether the first refusal may be reverted.
-    provisional: bool,
-    /// Whether more than the first refusal shows that requests are refused: a refused probe, the time that another
-    /// refusal names, or a pause that was asked for.
-    confirmed: bool,
 }
 
 /// The state of a pace before a refusal.
@@ -128,6 +136,8 @@ impl Pace {
             released: None,
             run_ended_at: Timestamp::ZERO,
             last_probe: None,
+            unconfirmed: None,
+            unclear: None,
         }
     }
 
@@ -157,7 +167,7 @@ impl Pace {
     /// Returns whether the pause may end before the time that [`paused_until`](Self::paused_until) returns: with
     /// the answer to a probe, or because the refusal is reverted.
     pub(super) fn may_end_early(&self, now: Timestamp) -> bool {
-        self.run.is_some_and(|run| run.provisional && !run.confirmed)
+        self.run.is_some() && self.unconfirmed.is_some()
             || self.is_probing(now) && self.run.is_some_and(|run| run.until <= now)
     }
 
@@ -185,6 +195,9 @@ impl Pace {
     pub(super) fn charge(&mut self, now: Timestamp) -> bool {
         self.release_if_admitted(now);
         self.not_refused.add(now);
+        if let Some(unclear) = &mut self.unclear {
+            unclear.sent_since.get_or_insert(now);
+        }
         if let Some(run) = &mut self.run {
             run.probe = Some(now);
             run.probe_until = now + PROBE_TIME;
@@ -205,7 +218,7 @@ impl Pace {
     pub(super) fn refund(&mut self, sent_at: Timestamp) {
         // A request that failed while connecting has been removed already.
         if self.last_failed.take_if(|failed| *failed == sent_at).is_none() {
-            self.not_refused.remove(sent_at);
+            self.remove_sent(sent_at);
         }
         match &mut self.run {
             Some(run) if run.probe == Some(sent_at) => run.probe = None,
@@ -219,6 +232,8 @@ impl Pace {
     /// be sent noticeably earlier: a run ends, or the pace returns after an outage.
     pub(super) fn record_success(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
         self.release_if_admitted(now);
+        self.unclear
+            .take_if(|unclear| unclear.sent_since.is_some_and(|sent| sent_at >= sent));
         let mut recovers = false;
         if self.run.is_none() {
             if now.since(self.confirmed_at) > FORGET {
@@ -266,7 +281,7 @@ impl Pace {
     /// nothing about the limit.
     pub(super) fn record_failure(&mut self, sent_at: Timestamp, now: Timestamp) {
         self.release_if_admitted(now);
-        self.not_refused.remove(sent_at);
+        self.remove_sent(sent_at);
         self.last_failed = Some(sent_at);
         if self.is_probe(sent_at)
             && let Some(run) = &mut self.run
@@ -274,6 +289,25 @@ impl Pace {
             run.until = run.until.max(now + run.pause);
             run.probe = None;
         }
+    }
+
+    /// Takes back that a request was not refused.
+    fn remove_sent(&mut self, sent_at: Timestamp) {
+        self.not_refused.remove(sent_at);
+        if let Some(unclear) = &mut self.unclear {
+            unclear.sent_since.take_if(|sent| *sent == sent_at);
+        }
+    }
+
+    /// Records that a request of `call`, sent at `sent_at`, was refused without a readable cause. Returns whether the
+    /// cause is certainly a limit: another call was refused like that, and no request has been admitted since.
+    pub(super) fn record_unclear(&mut self, call: Ticket, sent_at: Timestamp, now: Timestamp) -> bool {
+        self.remove_sent(sent_at);
+        let sent_since = None;
+        let before = self.unclear.replace(UnclearRefusal { call, sent_since });
+        before.is_some_and(|before| {
+            before.call != call && before.sent_since.is_none_or(|sent| now.since(sent) < PROBE_TIME)
+        })
     }
 
     fn is_probe(&self, sent_at: Timestamp) -> bool {
@@ -293,7 +327,7 @@ impl Pace {
         now: Timestamp,
     ) -> Option<SavedPace> {
         self.release_if_admitted(now);
-        self.not_refused.remove(sent_at);
+        self.remove_sent(sent_at);
         self.confirmed_at = now;
         if self.run.is_none() {
             // The probe is refused after all, only late.
@@ -303,12 +337,13 @@ impl Pace {
         let Some(run) = &mut self.run else {
             return self.begin_run(sent_at, wait, infers, now);
         };
-        if !is_probe && matches!(wait, RefusalWait::Provisional(_)) {
+        if !wait.is_provisional() {
+            self.unconfirmed = None;
+        } else if !is_probe {
             // Could not be reverted, and the known pause lasts anyway.
             return None;
         }
         let told = wait.exact();
-        run.confirmed |= is_probe || (told.is_some() && !matches!(wait, RefusalWait::Provisional(_)));
         if is_probe {
             let longest = MAX_PAUSES[usize::from(now.since(run.began) > LASTING_RUN)];
             run.pause = (run.pause * LONGER).min(longest).max(run.pause);
@@ -363,16 +398,14 @@ impl Pace {
             until: now + told.unwrap_or(pause),
             probe: None,
             probe_until: now,
-            provisional: matches!(wait, RefusalWait::Provisional(_)),
-            confirmed: false,
         });
+        self.unconfirmed = wait.is_provisional().then_some(now);
         Some(saved)
     }
 
-    /// Reverts the refusal that began a run, if that run is still the current one and nothing else confirms it.
+    /// Reverts the refusal that began a run, if that run is the latest one and nothing else confirms it.
     pub(super) fn restore(&mut self, saved: SavedPace) {
-        let run = self.run.filter(|run| run.began == saved.began);
-        if run.is_some_and(|run| !run.confirmed) {
+        if self.unconfirmed.take_if(|began| *began == saved.began).is_some() {
             self.run = None;
             self.rate = saved.rate;
             self.burst = saved.burst;
@@ -390,11 +423,9 @@ impl Pace {
             until,
             probe: None,
             probe_until: now,
-            provisional: false,
-            confirmed: true,
         });
         run.until = run.until.max(until);
-        run.confirmed = true;
+        self.unconfirmed = None;
     }
 
     fn end_run(&mut self, now: Timestamp) {
