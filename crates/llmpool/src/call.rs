@@ -90,6 +90,7 @@ pub(crate) async fn run(
                 return Err(call.give_up());
             }
             NextAction::Retry(until) => clock::sleep_until(until).await,
+            NextAction::Yield(until) => clock::sleep_until(until.min(call.deadlines.deadline)).await,
             NextAction::GiveUp => return Err(call.give_up()),
         }
         now = clock::now();
@@ -275,19 +276,18 @@ impl<'a> Call<'a> {
 
     /// Handles a failed attempt: updates the limits and the states of the key and the target, and records the
     /// failure for the next step of the retry loop.
-    fn apply_failure(&mut self, permit: &mut Permit, mut failure: Failure, key: KeyId, request: EncodedRequest) {
+    fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
         let target = self.target;
-        let is_unclear_rate =
-            (failure.kind, failure.certainty) == (FailureKind::RateLimited, Certainty::Ambiguous);
-        if is_unclear_rate && permit.is_certainly_rate_limit(self.ticket) {
-            failure.certainty = Certainty::Certain;
-        }
+        let refuses_others = failure.kind == FailureKind::RateLimited
+            && failure.certainty == Certainty::Ambiguous
+            && permit.refuses_other_calls(self.ticket);
         let added = request.added_stream_options;
         let action = target.on_status.action(failure.status);
         let failed = FailedAttempt {
             key,
             added_stream_options: added,
             keeps_key: action == Some(KeyAction::Ignore),
+            refuses_others,
         };
         let constraint = self.constraint;
         let now = clock::now();
@@ -317,28 +317,16 @@ impl<'a> Call<'a> {
             KeyOutcome::Unchanged => {}
             KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown if action == Some(KeyAction::Ignore) => {}
             KeyOutcome::Cooldown => {
-                let cooldown = self.cool_down(permit, &failure, key, action);
                 // Another key may show later that the request is to blame.
-                let is_ambiguous = failure.certainty == Certainty::Ambiguous;
+                let is_ambiguous = failure.certainty == Certainty::Ambiguous && !refuses_others;
+                let cooldown = self.cool_down(permit, &failure, key, action, is_ambiguous);
                 self.cooldowns.extend(cooldown.filter(|_| is_ambiguous));
             }
-            KeyOutcome::ProvisionalCooldown if is_unclear_rate => {
-                let wait = RefusalWait::Provisional(None);
-                self.cooldowns
-                    .extend(permit.record_refusal(CooldownReason::Throttled, wait));
-            }
-            KeyOutcome::ProvisionalCooldown => {
-                let pause = certain_wait(&failure).unwrap_or(PROVISIONAL_COOLDOWN);
-                let wait = RefusalWait::Provisional(Some(pause));
-                self.cooldowns
-                    .extend(permit.record_refusal(CooldownReason::Unclear, wait));
-            }
+            KeyOutcome::ProvisionalCooldown => self.cool_down_provisionally(permit, &failure),
             KeyOutcome::RestoreAll => {
-                if is_unclear_rate {
-                    // The refusal of a probe counts in any case.
-                    let wait = RefusalWait::Provisional(None);
-                    self.cooldowns
-                        .extend(permit.record_refusal(CooldownReason::Throttled, wait));
+                if failure.kind == FailureKind::RateLimited {
+                    // A refused probe lengthens the pause, whatever the cause.
+                    self.cool_down_provisionally(permit, &failure);
                 }
                 // Each cooldown may have replaced the one before it.
                 let cooldowns = self.cooldowns.drain(..).rev();
@@ -369,14 +357,29 @@ impl<'a> Call<'a> {
         allowed.is_some_and(|allowed| now.since(self.admitted) >= allowed)
     }
 
+    /// Starts a cooldown that is reverted if another key shows that the request is to blame.
+    fn cool_down_provisionally(&mut self, permit: &Permit, failure: &Failure) {
+        let (reason, pause) = match failure.kind {
+            FailureKind::RateLimited => (CooldownReason::Throttled, None),
+            _ => (
+                CooldownReason::Unclear,
+                Some(certain_wait(failure).unwrap_or(PROVISIONAL_COOLDOWN)),
+            ),
+        };
+        let cooldown = permit.record_refusal(reason, RefusalWait::Provisional(pause));
+        self.cooldowns.extend(cooldown);
+    }
+
     /// Takes the key of a failed attempt out of use. Disables the key if the configured status policy says
-    /// so, otherwise starts a cooldown. Returns the cooldown, if it can be reverted.
+    /// so, otherwise starts a cooldown. Returns the cooldown, if it can be reverted. `is_ambiguous`: whether
+    /// the request may be to blame.
     fn cool_down(
         &self,
         permit: &Permit,
         failure: &Failure,
         key: KeyId,
         action: Option<KeyAction>,
+        is_ambiguous: bool,
     ) -> Option<ProvisionalCooldown> {
         let named = RefusalWait::new(failure.retry_after, failure.is_limit_reset);
         let (scope, wait) = match action {
@@ -390,7 +393,7 @@ impl<'a> Call<'a> {
                 let pause = pause.max(certain_wait(failure).unwrap_or(pause));
                 (Some(scope), RefusalWait::Exact(pause))
             }
-            _ if failure.certainty == Certainty::Ambiguous => (None, RefusalWait::Provisional(None)),
+            Some(KeyAction::Ignore) | None if is_ambiguous => (None, RefusalWait::Provisional(None)),
             Some(KeyAction::Ignore) | None => (None, named),
         };
         let cooldown = permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);

@@ -301,9 +301,9 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Records a refusal with status 429 and no readable cause. See [`Limiter::is_certainly_rate_limit`].
-    pub fn is_certainly_rate_limit(&mut self, grant: &Grant, call: Ticket, now: Timestamp) -> bool {
-        self.limiter.is_certainly_rate_limit(grant, call, now)
+    /// Records a refusal with status 429 and no readable cause. See [`Limiter::refuses_other_calls`].
+    pub fn refuses_other_calls(&mut self, grant: &Grant, call: Ticket, now: Timestamp) -> bool {
+        self.limiter.refuses_other_calls(grant, call, now)
     }
 
     /// Records that the provider refused an attempt because of its key. See [`Limiter::record_refusal`].

@@ -395,10 +395,10 @@ impl Limiter {
         changed
     }
 
-    /// Records that an attempt of `call` was refused with status 429 and no readable cause. Returns whether the cause
-    /// is certainly a rate limit of the key, and not the request: the refusal before was such a one of another call,
-    /// and no request has been admitted since. Call [`record_refusal`](Self::record_refusal) afterwards.
-    pub fn is_certainly_rate_limit(&mut self, grant: &Grant, call: Ticket, now: Timestamp) -> bool {
+    /// Records that an attempt of `call` was refused with status 429 and no readable cause. Returns whether the key
+    /// refuses other calls as well: an attempt of another call was refused like that, and no request has been admitted
+    /// since. Call [`record_refusal`](Self::record_refusal) afterwards.
+    pub fn refuses_other_calls(&mut self, grant: &Grant, call: Ticket, now: Timestamp) -> bool {
         let set = &mut self.targets[grant.target.index()].key_set;
         set.as_mut().is_some_and(|set| {
             let observed = set.observed_mut(grant.place, &mut self.key_table);

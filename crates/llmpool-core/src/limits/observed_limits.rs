@@ -113,7 +113,7 @@ impl ObservedLimits {
         }
     }
 
-    /// Records a refusal without a readable cause. Returns whether the cause is certainly a limit.
+    /// Records a refusal without a readable cause. Returns whether the cause is probably a limit.
     pub(super) fn record_unclear(&mut self, call: Ticket, sent_at: Timestamp, now: Timestamp) -> bool {
         self.pace_mut(now).record_unclear(call, sent_at, now)
     }

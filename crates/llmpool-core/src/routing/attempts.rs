@@ -38,6 +38,8 @@ pub enum NextAction {
     /// Take one retry from the target's retry budget, and give up if none is left. Then wait until the given
     /// time, which may have passed, without a place in the wait queue.
     Retry(Timestamp),
+    /// Wait like that, but take no retry.
+    Yield(Timestamp),
     /// Give up, and return the last failure to the caller.
     GiveUp,
 }
@@ -66,6 +68,8 @@ pub struct FailedAttempt {
     pub added_stream_options: bool,
     /// Whether the configuration keeps the key in use after this failure, so that no cooldown follows.
     pub keeps_key: bool,
+    /// Whether the key refuses other calls as well, so that an ambiguous rate refusal is not the fault of the request.
+    pub refuses_others: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,7 @@ enum Decision {
     /// An attempt with another key at once. Spends a retry if the call has already tried that key.
     AttemptWithOtherKey,
     RetryAt(Timestamp),
+    YieldUntil(Timestamp),
     Stop,
 }
 
@@ -85,6 +90,8 @@ pub struct Attempts {
     key_count: usize,
     rng: SeededRng,
     retries_spent: u32,
+    /// Number of times that the call made way for others after a rate refusal without a readable cause.
+    yields: u32,
     /// The keys that the call has tried, each with its latest refusal: a failure for which the key is, or may be,
     /// to blame.
     tried_keys: BTreeMap<KeyId, Option<(FailureKind, Certainty)>>,
@@ -103,6 +110,7 @@ impl Attempts {
             key_count,
             rng: SeededRng::new(seed),
             retries_spent: 0,
+            yields: 0,
             tried_keys: BTreeMap::new(),
             decision: Decision::AttemptNow,
             has_retried_dead_connection: false,
@@ -118,6 +126,10 @@ impl Attempts {
             Decision::RetryAt(until) => {
                 self.decision = Decision::AttemptNow;
                 NextAction::Retry(until)
+            }
+            Decision::YieldUntil(until) => {
+                self.decision = Decision::AttemptNow;
+                NextAction::Yield(until)
             }
             decision if self.allows(decision) => NextAction::Admit,
             _ => NextAction::GiveUp,
@@ -155,8 +167,14 @@ impl Attempts {
         now: Timestamp,
     ) -> KeyOutcome {
         let blame = failure.blame();
-        let is_ambiguous = failure.certainty == Certainty::Ambiguous;
-        let refusal = (failure.kind, failure.certainty);
+        let is_unclear = failure.certainty == Certainty::Ambiguous;
+        let is_ambiguous = is_unclear && !attempt.refuses_others;
+        let certainty = if is_ambiguous {
+            Certainty::Ambiguous
+        } else {
+            Certainty::Certain
+        };
+        let refusal = (failure.kind, certainty);
         let tried = self.tried_keys.entry(attempt.key).or_default();
         if is_ambiguous || blame == Blame::Key {
             *tried = Some(refusal);
@@ -183,6 +201,12 @@ impl Attempts {
                 Decision::AttemptNow
             }
             Blame::Request => Decision::Stop,
+            // Calls ahead of others that a key refuses whatever its state would otherwise probe it for ever.
+            Blame::Key if is_unclear && self.policy.max_retries > 0 => {
+                let backoff = self.policy.backoff(self.yields, &mut self.rng);
+                self.yields += 1;
+                Decision::YieldUntil(now + backoff)
+            }
             Blame::Key if failure.kind == FailureKind::RateLimited => self.after_rate_refusal(),
             Blame::Key => Decision::AttemptWithOtherKey,
             Blame::Network
@@ -268,7 +292,7 @@ impl Attempts {
         match decision {
             Decision::AttemptNow => true,
             Decision::AttemptWithOtherKey => self.has_retry() || self.has_untried_key(),
-            Decision::RetryAt(_) | Decision::Stop => false,
+            Decision::RetryAt(_) | Decision::YieldUntil(_) | Decision::Stop => false,
         }
     }
 

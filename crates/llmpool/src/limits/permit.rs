@@ -86,11 +86,11 @@ impl Permit {
     }
 
     /// Records that the attempt of `call` was refused with status 429 and no readable cause. Returns whether the
-    /// cause is certainly a rate limit of the key.
-    pub(crate) fn is_certainly_rate_limit(&self, call: Ticket) -> bool {
+    /// key refuses other calls as well.
+    pub(crate) fn refuses_other_calls(&self, call: Ticket) -> bool {
         let grant = &self.grant;
         self.admission
-            .change(|admission, now, _| admission.is_certainly_rate_limit(grant, call, now))
+            .change(|admission, now, _| admission.refuses_other_calls(grant, call, now))
     }
 
     /// Records that the provider refused the key, and starts a cooldown of the key. `wait`: what the refusal

@@ -555,6 +555,41 @@ async fn repeated_bad_requests_slow_down_no_other_call() {
     }
 }
 
+/// Bad requests at the same time, each refused whatever the key, ahead of good ones that take as long as real ones.
+// reproduction 2
+#[tokio::test(start_paused = true)]
+async fn simultaneous_bad_requests_end_and_hold_up_no_other_call_for_long() {
+    let script = ScriptedProvider::new(move |_, received| {
+        if received.body["messages"][0]["content"] == "bad" {
+            Action::SendAfter(Duration::from_millis(20), answer(429, "", "odd"))
+        } else {
+            Action::SendAfter(Duration::from_secs(2), completion("ok"))
+        }
+    });
+    let pool = pool(&["a", "b"], Limits::default());
+    let target = target(&script, &pool, TargetSettings::default());
+    let started = Instant::now();
+    let bad: Vec<_> = (0..20)
+        .map(|_| {
+            let target = target.clone();
+            tokio::spawn(async move {
+                let error = target.chat(&ChatRequest::user("bad")).await.unwrap_err();
+                (error.kind(), started.elapsed())
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let (answered, errors) = run_at_rate(&target, 10.0, 120, timeout_of(30.0)).await;
+    let mut ends = Vec::new();
+    for call in bad {
+        let (kind, end) = call.await.unwrap();
+        assert_eq!(kind, ErrorKind::Attempt(FailureKind::RateLimited));
+        ends.push(end.as_secs());
+    }
+    eprintln!("{ends:?} {answered} {} {:?} {}", errors.len(), errors.first(), script.requests());
+    assert_eq!((answered, errors.len()), (1200, 0), "{:?}", errors.first());
+}
+
 /// An unclear refusal pauses a key. While another key is asked, a certain refusal of the first one arrives.
 // reproduction 9
 #[tokio::test(start_paused = true)]

@@ -81,14 +81,16 @@ pub(super) struct Pace {
     /// The beginning of the latest run, as long as nothing but refusals that may be the fault of a request shows that
     /// requests are refused. Such a run can be reverted.
     unconfirmed: Option<Timestamp>,
-    /// The latest refusal without a readable cause.
-    unclear: Option<UnclearRefusal>,
+    /// The refusals without a readable cause since the last admitted request.
+    unclear: Option<UnclearRefusals>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct UnclearRefusal {
-    call: Ticket,
-    /// The time at which the first request was sent since that has not been refused.
+struct UnclearRefusals {
+    first: Ticket,
+    /// Whether requests of several calls were refused.
+    several: bool,
+    /// The time at which the first request was sent since the latest refusal that has not been refused.
     sent_since: Option<Timestamp>,
 }
 
@@ -300,14 +302,22 @@ impl Pace {
     }
 
     /// Records that a request of `call`, sent at `sent_at`, was refused without a readable cause. Returns whether the
-    /// cause is certainly a limit: another call was refused like that, and no request has been admitted since.
+    /// cause is probably a limit: another call was refused like that, and no request has been admitted since.
     pub(super) fn record_unclear(&mut self, call: Ticket, sent_at: Timestamp, now: Timestamp) -> bool {
         self.remove_sent(sent_at);
+        let may_be_refused = |sent: Timestamp| now.since(sent) < PROBE_TIME;
+        let known = self
+            .unclear
+            .filter(|unclear| unclear.sent_since.is_none_or(may_be_refused));
+        let first = known.map_or(call, |unclear| unclear.first);
+        let several = first != call || known.is_some_and(|unclear| unclear.several);
         let sent_since = None;
-        let before = self.unclear.replace(UnclearRefusal { call, sent_since });
-        before.is_some_and(|before| {
-            before.call != call && before.sent_since.is_none_or(|sent| now.since(sent) < PROBE_TIME)
-        })
+        self.unclear = Some(UnclearRefusals {
+            first,
+            several,
+            sent_since,
+        });
+        several
     }
 
     fn is_probe(&self, sent_at: Timestamp) -> bool {

@@ -29,6 +29,7 @@ fn attempt(key: KeyId, added_stream_options: bool) -> FailedAttempt {
         key,
         added_stream_options,
         keeps_key: false,
+        refuses_others: false,
     }
 }
 
