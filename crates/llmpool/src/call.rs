@@ -280,7 +280,7 @@ impl<'a> Call<'a> {
         let target = self.target;
         let refuses_others = failure.kind == FailureKind::RateLimited
             && failure.certainty == Certainty::Ambiguous
-            && permit.refuses_other_calls(self.ticket);
+            && permit.refuses_other_calls(!self.attempts.is_rejected());
         let added = request.added_stream_options;
         let action = target.on_status.action(failure.status);
         let failed = FailedAttempt {

@@ -302,8 +302,8 @@ impl<W: Clone> Admission<W> {
     }
 
     /// Records a refusal with status 429 and no readable cause. See [`Limiter::refuses_other_calls`].
-    pub fn refuses_other_calls(&mut self, grant: &Grant, call: Ticket, now: Timestamp) -> bool {
-        self.limiter.refuses_other_calls(grant, call, now)
+    pub fn refuses_other_calls(&mut self, grant: &Grant, is_first: bool, now: Timestamp) -> bool {
+        self.limiter.refuses_other_calls(grant, is_first, now)
     }
 
     /// Records that the provider refused an attempt because of its key. See [`Limiter::record_refusal`].

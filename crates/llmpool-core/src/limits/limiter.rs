@@ -29,7 +29,6 @@ use super::limits::Limits;
 use super::observed_limits::{PROBE_TIME, SavedPace};
 use super::quota_group::QuotaGroupId;
 use super::target::{TargetId, TargetLimits, TargetState};
-use super::wait_queue::Ticket;
 use crate::time::Timestamp;
 
 /// Time in which a connection for a probe is expected to be open.
@@ -395,14 +394,14 @@ impl Limiter {
         changed
     }
 
-    /// Records that an attempt of `call` was refused with status 429 and no readable cause. Returns whether the key
-    /// refuses other calls as well: an attempt of another call was refused like that, and no request has been admitted
-    /// since. Call [`record_refusal`](Self::record_refusal) afterwards.
-    pub fn refuses_other_calls(&mut self, grant: &Grant, call: Ticket, now: Timestamp) -> bool {
+    /// Records that an attempt was refused with status 429 and no readable cause. `is_first`: whether that is the first
+    /// refusal of the call. Returns whether the key refuses other calls as well: an attempt of another call was refused
+    /// like that, and no request has been admitted since. Call [`record_refusal`](Self::record_refusal) afterwards.
+    pub fn refuses_other_calls(&mut self, grant: &Grant, is_first: bool, now: Timestamp) -> bool {
         let set = &mut self.targets[grant.target.index()].key_set;
         set.as_mut().is_some_and(|set| {
             let observed = set.observed_mut(grant.place, &mut self.key_table);
-            observed.record_unclear(call, grant.charge.at, now)
+            observed.record_unclear(is_first, grant.charge.at, now)
         })
     }
 

@@ -14,7 +14,6 @@ pub(super) use self::pace::{PROBE_TIME, SavedPace};
 use super::cooldown::RefusalWait;
 use super::limits::LimitKind;
 use super::obstacle::Obstacle;
-use super::wait_queue::Ticket;
 use crate::time::Timestamp;
 
 /// The limits observed for a key or quota group.
@@ -113,9 +112,9 @@ impl ObservedLimits {
         }
     }
 
-    /// Records a refusal without a readable cause. Returns whether the cause is probably a limit.
-    pub(super) fn record_unclear(&mut self, call: Ticket, sent_at: Timestamp, now: Timestamp) -> bool {
-        self.pace_mut(now).record_unclear(call, sent_at, now)
+    /// Records a refusal without a readable cause. See [`Pace::record_unclear`].
+    pub(super) fn record_unclear(&mut self, is_first: bool, sent_at: Timestamp, now: Timestamp) -> bool {
+        self.pace_mut(now).record_unclear(is_first, sent_at, now)
     }
 
     /// Records that the provider refused a request, sent at `sent_at`, because of a rate limit. `infers`: whether

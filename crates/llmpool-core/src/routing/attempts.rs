@@ -149,6 +149,11 @@ impl Attempts {
         self.try_spend_retry() && try_spend()
     }
 
+    /// Returns whether a key refused the call, that is, is or may be to blame for the failure of an attempt.
+    pub fn is_rejected(&self) -> bool {
+        self.tried_keys.values().any(Option::is_some)
+    }
+
     /// Returns whether an attempt with `key` failed and `key` is, or may be, to blame for the failure.
     pub fn is_rejected_by(&self, key: KeyId) -> bool {
         matches!(self.tried_keys.get(&key), Some(Some(_)))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use llmpool_core::limits::{CooldownReason, Grant, KeyId, ProvisionalCooldown, RefusalWait, Ticket};
+use llmpool_core::limits::{CooldownReason, Grant, KeyId, ProvisionalCooldown, RefusalWait};
 
 use super::shared_admission::SharedAdmission;
 use crate::sync::Arc;
@@ -85,12 +85,12 @@ impl Permit {
             .change(|admission, now, wakes| admission.settle(grant, tokens, now, wakes));
     }
 
-    /// Records that the attempt of `call` was refused with status 429 and no readable cause. Returns whether the
-    /// key refuses other calls as well.
-    pub(crate) fn refuses_other_calls(&self, call: Ticket) -> bool {
+    /// Records a refusal with status 429 and no readable cause. `is_first`: whether that is the first refusal of the
+    /// call. Returns whether the key refuses other calls as well.
+    pub(crate) fn refuses_other_calls(&self, is_first: bool) -> bool {
         let grant = &self.grant;
         self.admission
-            .change(|admission, now, _| admission.refuses_other_calls(grant, call, now))
+            .change(|admission, now, _| admission.refuses_other_calls(grant, is_first, now))
     }
 
     /// Records that the provider refused the key, and starts a cooldown of the key. `wait`: what the refusal

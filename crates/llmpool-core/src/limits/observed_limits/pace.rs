@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use super::throughput::{MINUTE, Throughput};
 use crate::limits::cooldown::RefusalWait;
-use crate::limits::wait_queue::Ticket;
 use crate::time::Timestamp;
 
 /// Factor on the pace after a refusal.
@@ -87,9 +86,8 @@ pub(super) struct Pace {
 
 #[derive(Clone, Copy, Debug)]
 struct UnclearRefusals {
-    first: Ticket,
-    /// Whether requests of several calls were refused.
-    several: bool,
+    /// Number of calls whose first refusal was one of these.
+    calls: u32,
     /// The time at which the first request was sent since the latest refusal that has not been refused.
     sent_since: Option<Timestamp>,
 }
@@ -301,23 +299,25 @@ impl Pace {
         }
     }
 
-    /// Records that a request of `call`, sent at `sent_at`, was refused without a readable cause. Returns whether the
-    /// cause is probably a limit: another call was refused like that, and no request has been admitted since.
-    pub(super) fn record_unclear(&mut self, call: Ticket, sent_at: Timestamp, now: Timestamp) -> bool {
+    /// Records that a request that was sent at `sent_at` was refused without a readable cause. `is_first`: whether that
+    /// is the first refusal of its call. Returns whether the requests of several calls are refused: no request has been
+    /// admitted between the first refusals of two calls, nor since.
+    ///
+    /// Only first refusals count, because a request that is refused whatever the key is sent several times.
+    pub(super) fn record_unclear(&mut self, is_first: bool, sent_at: Timestamp, now: Timestamp) -> bool {
         self.remove_sent(sent_at);
         let may_be_refused = |sent: Timestamp| now.since(sent) < PROBE_TIME;
         let known = self
             .unclear
             .filter(|unclear| unclear.sent_since.is_none_or(may_be_refused));
-        let first = known.map_or(call, |unclear| unclear.first);
-        let several = first != call || known.is_some_and(|unclear| unclear.several);
-        let sent_since = None;
+        let calls = known
+            .map_or(0, |known| known.calls)
+            .saturating_add(is_first.into());
         self.unclear = Some(UnclearRefusals {
-            first,
-            several,
-            sent_since,
+            calls,
+            sent_since: None,
         });
-        several
+        calls > 1
     }
 
     fn is_probe(&self, sent_at: Timestamp) -> bool {
