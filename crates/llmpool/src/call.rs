@@ -278,9 +278,10 @@ impl<'a> Call<'a> {
     /// failure for the next step of the retry loop.
     fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
         let target = self.target;
-        let refuses_others = failure.kind == FailureKind::RateLimited
-            && failure.certainty == Certainty::Ambiguous
-            && permit.refuses_other_calls(!self.attempts.is_rejected());
+        let is_unclear = failure.certainty == Certainty::Ambiguous;
+        let is_first = !self.attempts.is_rejected();
+        let refuses_others =
+            is_unclear && failure.kind == FailureKind::RateLimited && permit.refuses_other_calls(is_first);
         let added = request.added_stream_options;
         let action = target.on_status.action(failure.status);
         let failed = FailedAttempt {
@@ -316,17 +317,14 @@ impl<'a> Call<'a> {
         match outcome {
             KeyOutcome::Unchanged => {}
             KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown if action == Some(KeyAction::Ignore) => {}
-            KeyOutcome::Cooldown => {
-                // Another key may show later that the request is to blame.
-                let is_ambiguous = failure.certainty == Certainty::Ambiguous && !refuses_others;
-                let cooldown = self.cool_down(permit, &failure, key, action, is_ambiguous);
-                self.cooldowns.extend(cooldown.filter(|_| is_ambiguous));
+            KeyOutcome::Cooldown if !is_unclear => self.cool_down(permit, &failure, key, action),
+            KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown => {
+                self.cool_down_unclear(permit, &failure, is_first, refuses_others);
             }
-            KeyOutcome::ProvisionalCooldown => self.cool_down_provisionally(permit, &failure),
             KeyOutcome::RestoreAll => {
                 if failure.kind == FailureKind::RateLimited {
                     // A refused probe lengthens the pause, whatever the cause.
-                    self.cool_down_provisionally(permit, &failure);
+                    self.cool_down_unclear(permit, &failure, is_first, refuses_others);
                 }
                 // Each cooldown may have replaced the one before it.
                 let cooldowns = self.cooldowns.drain(..).rev();
@@ -357,48 +355,48 @@ impl<'a> Call<'a> {
         allowed.is_some_and(|allowed| now.since(self.admitted) >= allowed)
     }
 
-    /// Starts a cooldown that is reverted if another key shows that the request is to blame.
-    fn cool_down_provisionally(&mut self, permit: &Permit, failure: &Failure) {
-        let (reason, pause) = match failure.kind {
-            FailureKind::RateLimited => (CooldownReason::Throttled, None),
-            _ => (
-                CooldownReason::Unclear,
-                Some(certain_wait(failure).unwrap_or(PROVISIONAL_COOLDOWN)),
-            ),
+    /// Starts a cooldown after a failure for which the request may be to blame. Reverted if another key shows that,
+    /// unless the key refuses other calls as well. `is_first`: whether that is the first refusal of the call.
+    fn cool_down_unclear(
+        &mut self,
+        permit: &Permit,
+        failure: &Failure,
+        is_first: bool,
+        refuses_others: bool,
+    ) {
+        let wait = match failure.kind {
+            FailureKind::RateLimited if refuses_others => RefusalWait::Unknown,
+            FailureKind::RateLimited => RefusalWait::Provisional(None),
+            _ => RefusalWait::Provisional(Some(certain_wait(failure).unwrap_or(PROVISIONAL_COOLDOWN))),
         };
-        let cooldown = permit.record_refusal(reason, RefusalWait::Provisional(pause));
-        self.cooldowns.extend(cooldown);
+        // A request that is refused whatever the key is sent several times, and must not teach a pace each time.
+        let reason = if failure.kind == FailureKind::RateLimited && is_first {
+            CooldownReason::Throttled
+        } else {
+            CooldownReason::Unclear
+        };
+        self.cooldowns.extend(permit.record_refusal(reason, wait));
     }
 
     /// Takes the key of a failed attempt out of use. Disables the key if the configured status policy says
-    /// so, otherwise starts a cooldown. Returns the cooldown, if it can be reverted. `is_ambiguous`: whether
-    /// the request may be to blame.
-    fn cool_down(
-        &self,
-        permit: &Permit,
-        failure: &Failure,
-        key: KeyId,
-        action: Option<KeyAction>,
-        is_ambiguous: bool,
-    ) -> Option<ProvisionalCooldown> {
+    /// so, otherwise starts a cooldown.
+    fn cool_down(&self, permit: &Permit, failure: &Failure, key: KeyId, action: Option<KeyAction>) {
         let named = RefusalWait::new(failure.retry_after, failure.is_limit_reset);
         let (scope, wait) = match action {
             Some(KeyAction::Disable { scope: KeyScope::Key }) => {
                 self.target.provider.admission.set_enabled(key, false);
                 observe::key_unavailable(&self.target.provider, key);
-                return None;
+                return;
             }
             Some(KeyAction::Disable { scope }) => (Some(scope), RefusalWait::Exact(UNTIL_ENABLED)),
             Some(KeyAction::Park { pause, scope }) => {
                 let pause = pause.max(certain_wait(failure).unwrap_or(pause));
                 (Some(scope), RefusalWait::Exact(pause))
             }
-            Some(KeyAction::Ignore) | None if is_ambiguous => (None, RefusalWait::Provisional(None)),
             Some(KeyAction::Ignore) | None => (None, named),
         };
-        let cooldown = permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);
+        permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);
         observe::key_unavailable(&self.target.provider, key);
-        cooldown
     }
 
     fn attempt_report(
