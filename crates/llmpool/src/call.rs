@@ -279,7 +279,7 @@ impl<'a> Call<'a> {
     fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
         let target = self.target;
         let is_unclear = failure.certainty == Certainty::Ambiguous;
-        let is_first = !self.attempts.is_rejected();
+        let is_first = self.last_failure.is_none();
         let refuses_others =
             is_unclear && failure.kind == FailureKind::RateLimited && permit.refuses_other_calls(is_first);
         let added = request.added_stream_options;
@@ -356,7 +356,7 @@ impl<'a> Call<'a> {
     }
 
     /// Starts a cooldown after a failure for which the request may be to blame. Reverted if another key shows that,
-    /// unless the key refuses other calls as well. `is_first`: whether that is the first refusal of the call.
+    /// unless the key refuses other calls as well. `is_first`: whether the call has not failed before.
     fn cool_down_unclear(
         &mut self,
         permit: &Permit,

@@ -394,9 +394,9 @@ impl Limiter {
         changed
     }
 
-    /// Records that an attempt was refused with status 429 and no readable cause. `is_first`: whether that is the first
-    /// refusal of the call. Returns whether the key refuses other calls as well: an attempt of another call was refused
-    /// like that, and no request has been admitted since. Call [`record_refusal`](Self::record_refusal) afterwards.
+    /// Records that an attempt was refused with status 429 and no readable cause. `is_first`: whether the call has not
+    /// failed before. Returns whether the key refuses other calls as well: an attempt of another call was refused like
+    /// that, and no request has been admitted since. Call [`record_refusal`](Self::record_refusal) afterwards.
     pub fn refuses_other_calls(&mut self, grant: &Grant, is_first: bool, now: Timestamp) -> bool {
         let set = &mut self.targets[grant.target.index()].key_set;
         set.as_mut().is_some_and(|set| {

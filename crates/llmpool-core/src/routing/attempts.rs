@@ -9,6 +9,10 @@
 //!   not retry (at most 0 retries) only moves on to untried keys.
 //! - Target or network: the call backs off and spends a retry.
 //!
+//! A rate refusal without a readable cause blames the key if the key refuses other calls as well. Then the call backs
+//! off without spending a retry, so that others probe the key: it might be refused whatever the state of the key.
+//! Otherwise such a refusal is ambiguous, and the same from two keys makes the call back off and spend a retry.
+//!
 //! Every retry that a call spends is also taken from the retry budget of the target.
 //!
 //! The module reads no clock, so that tests can list attempts, retries and deadlines in tables.
@@ -38,7 +42,7 @@ pub enum NextAction {
     /// Take one retry from the target's retry budget, and give up if none is left. Then wait until the given
     /// time, which may have passed, without a place in the wait queue.
     Retry(Timestamp),
-    /// Wait like that, but take no retry.
+    /// Wait like that, but take no retry from the budget.
     Yield(Timestamp),
     /// Give up, and return the last failure to the caller.
     GiveUp,
@@ -54,7 +58,7 @@ pub enum KeyOutcome {
     Cooldown,
     /// The key may be to blame, and starts a cooldown until another key shows whether it is.
     ProvisionalCooldown,
-    /// The request is to blame, because two keys failed in the same ambiguous way. All cooldowns that this call
+    /// The request may be to blame, because two keys failed in the same ambiguous way. All cooldowns that this call
     /// started for ambiguous failures are revoked.
     RestoreAll,
 }
@@ -93,8 +97,8 @@ pub struct Attempts {
     /// Number of times that the call made way for others after a rate refusal without a readable cause.
     yields: u32,
     /// The keys that the call has tried, each with its latest refusal: a failure for which the key is, or may be,
-    /// to blame.
-    tried_keys: BTreeMap<KeyId, Option<(FailureKind, Certainty)>>,
+    /// to blame, and whether the request may be to blame.
+    tried_keys: BTreeMap<KeyId, Option<(FailureKind, bool)>>,
     decision: Decision,
     has_retried_dead_connection: bool,
     has_retried_stream_options: bool,
@@ -149,11 +153,6 @@ impl Attempts {
         self.try_spend_retry() && try_spend()
     }
 
-    /// Returns whether a key refused the call, that is, is or may be to blame for the failure of an attempt.
-    pub fn is_rejected(&self) -> bool {
-        self.tried_keys.values().any(Option::is_some)
-    }
-
     /// Returns whether an attempt with `key` failed and `key` is, or may be, to blame for the failure.
     pub fn is_rejected_by(&self, key: KeyId) -> bool {
         matches!(self.tried_keys.get(&key), Some(Some(_)))
@@ -172,14 +171,8 @@ impl Attempts {
         now: Timestamp,
     ) -> KeyOutcome {
         let blame = failure.blame();
-        let is_unclear = failure.certainty == Certainty::Ambiguous;
-        let is_ambiguous = is_unclear && !attempt.refuses_others;
-        let certainty = if is_ambiguous {
-            Certainty::Ambiguous
-        } else {
-            Certainty::Certain
-        };
-        let refusal = (failure.kind, certainty);
+        let is_ambiguous = failure.certainty == Certainty::Ambiguous && !attempt.refuses_others;
+        let refusal = (failure.kind, is_ambiguous);
         let tried = self.tried_keys.entry(attempt.key).or_default();
         if is_ambiguous || blame == Blame::Key {
             *tried = Some(refusal);
@@ -206,8 +199,8 @@ impl Attempts {
                 Decision::AttemptNow
             }
             Blame::Request => Decision::Stop,
-            // Calls ahead of others that a key refuses whatever its state would otherwise probe it for ever.
-            Blame::Key if is_unclear && self.policy.max_retries > 0 => {
+            // Bad requests that are older than other calls would otherwise probe the key for ever.
+            Blame::Key if attempt.refuses_others && self.policy.max_retries > 0 => {
                 let backoff = self.policy.backoff(self.yields, &mut self.rng);
                 self.yields += 1;
                 Decision::YieldUntil(now + backoff)
@@ -242,7 +235,7 @@ impl Attempts {
         now: Timestamp,
     ) -> KeyOutcome {
         let is_rate = failure.kind == FailureKind::RateLimited;
-        let alike = Some((failure.kind, Certainty::Ambiguous));
+        let alike = Some((failure.kind, true));
         let mut tried = self.tried_keys.iter();
         if tried.any(|(other, refusal)| *other != key && *refusal == alike) {
             // A provider that limits all keys refuses like that, too. Refusals of other calls may show it.

@@ -85,8 +85,8 @@ impl Permit {
             .change(|admission, now, wakes| admission.settle(grant, tokens, now, wakes));
     }
 
-    /// Records a refusal with status 429 and no readable cause. `is_first`: whether that is the first refusal of the
-    /// call. Returns whether the key refuses other calls as well.
+    /// Records a refusal with status 429 and no readable cause. `is_first`: whether the call has not failed
+    /// before. Returns whether the key refuses other calls as well.
     pub(crate) fn refuses_other_calls(&self, is_first: bool) -> bool {
         let grant = &self.grant;
         self.admission

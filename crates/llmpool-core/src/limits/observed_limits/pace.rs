@@ -80,15 +80,9 @@ pub(super) struct Pace {
     /// The beginning of the latest run, as long as nothing but refusals that may be the fault of a request shows that
     /// requests are refused. Such a run can be reverted.
     unconfirmed: Option<Timestamp>,
-    /// The refusals without a readable cause since the last admitted request.
-    unclear: Option<UnclearRefusals>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct UnclearRefusals {
-    /// Number of calls whose first refusal was one of these.
-    calls: u32,
-    /// The time at which the first request was sent since the latest refusal that has not been refused.
+    /// Number of calls that were refused without a readable cause since the last admitted request.
+    unclear_calls: u32,
+    /// The time at which the first request was sent, since the latest of these refusals, that has not been refused.
     sent_since: Option<Timestamp>,
 }
 
@@ -137,7 +131,8 @@ impl Pace {
             run_ended_at: Timestamp::ZERO,
             last_probe: None,
             unconfirmed: None,
-            unclear: None,
+            unclear_calls: 0,
+            sent_since: None,
         }
     }
 
@@ -195,9 +190,7 @@ impl Pace {
     pub(super) fn charge(&mut self, now: Timestamp) -> bool {
         self.release_if_admitted(now);
         self.not_refused.add(now);
-        if let Some(unclear) = &mut self.unclear {
-            unclear.sent_since.get_or_insert(now);
-        }
+        self.sent_since.get_or_insert(now);
         if let Some(run) = &mut self.run {
             run.probe = Some(now);
             run.probe_until = now + PROBE_TIME;
@@ -232,8 +225,9 @@ impl Pace {
     /// be sent noticeably earlier: a run ends, or the pace returns after an outage.
     pub(super) fn record_success(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
         self.release_if_admitted(now);
-        self.unclear
-            .take_if(|unclear| unclear.sent_since.is_some_and(|sent| sent_at >= sent));
+        if self.sent_since.is_some_and(|sent| sent_at >= sent) {
+            self.unclear_calls = 0;
+        }
         let mut recovers = false;
         if self.run.is_none() {
             if now.since(self.confirmed_at) > FORGET {
@@ -294,30 +288,22 @@ impl Pace {
     /// Takes back that a request was not refused.
     fn remove_sent(&mut self, sent_at: Timestamp) {
         self.not_refused.remove(sent_at);
-        if let Some(unclear) = &mut self.unclear {
-            unclear.sent_since.take_if(|sent| *sent == sent_at);
-        }
+        self.sent_since.take_if(|sent| *sent == sent_at);
     }
 
-    /// Records that a request that was sent at `sent_at` was refused without a readable cause. `is_first`: whether that
-    /// is the first refusal of its call. Returns whether the requests of several calls are refused: no request has been
-    /// admitted between the first refusals of two calls, nor since.
+    /// Records that a request that was sent at `sent_at` was refused without a readable cause. `is_first`: whether its
+    /// call has not failed before. Returns whether several calls are refused: no request has been admitted between the
+    /// first failures of two calls, nor since.
     ///
-    /// Only first refusals count, because a request that is refused whatever the key is sent several times.
+    /// Only first failures count, because a request that is refused whatever the key is sent several times.
     pub(super) fn record_unclear(&mut self, is_first: bool, sent_at: Timestamp, now: Timestamp) -> bool {
         self.remove_sent(sent_at);
-        let may_be_refused = |sent: Timestamp| now.since(sent) < PROBE_TIME;
-        let known = self
-            .unclear
-            .filter(|unclear| unclear.sent_since.is_none_or(may_be_refused));
-        let calls = known
-            .map_or(0, |known| known.calls)
-            .saturating_add(is_first.into());
-        self.unclear = Some(UnclearRefusals {
-            calls,
-            sent_since: None,
-        });
-        calls > 1
+        let sent = self.sent_since.take();
+        if sent.is_some_and(|sent| now.since(sent) >= PROBE_TIME) {
+            self.unclear_calls = 0;
+        }
+        self.unclear_calls = self.unclear_calls.saturating_add(is_first.into());
+        self.unclear_calls > 1
     }
 
     fn is_probe(&self, sent_at: Timestamp) -> bool {
