@@ -33,8 +33,8 @@ use crate::tokens::{self, StreamPermit};
 const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Total timeout of a call if neither the call options nor the target set one. Stands for "no timeout".
 const NO_TOTAL: Duration = Duration::from_secs(366 * 86_400);
-/// Length of the cooldown of a key after a failure for which either the key or the request may be to blame.
-/// During the cooldown, the call tries another key. If that key fails in the same way, the request is to
+/// Length of the cooldown of a key after a failure, other than a 429, for which either the key or the request may be
+/// to blame. During the cooldown, the call tries another key. If that key fails in the same way, the request is to
 /// blame.
 const PROVISIONAL_COOLDOWN: Duration = Duration::from_secs(10);
 /// Length of the cooldown of a key that is disabled for one model. Stands for "until an operator enables the
@@ -320,6 +320,9 @@ impl<'a> Call<'a> {
             KeyOutcome::Cooldown if !is_unclear => self.cool_down(permit, &failure, key, action),
             KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown => {
                 self.cool_down_unclear(permit, &failure, is_first, refuses_others);
+                if outcome == KeyOutcome::Cooldown {
+                    observe::key_unavailable(&target.provider, key);
+                }
             }
             KeyOutcome::RestoreAll => {
                 if failure.kind == FailureKind::RateLimited {

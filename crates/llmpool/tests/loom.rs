@@ -89,7 +89,8 @@ use std::task::{Context, Waker};
 
 use limits::SharedAdmission;
 use llmpool_core::limits::{
-    AcquireRequest, Caller, CooldownReason, Demand, KeyConstraint, KeyLimits, Limits, RateLimit, TargetId,
+    AcquireRequest, Caller, CooldownReason, Demand, KeyConstraint, KeyLimits, Limits, RateLimit, RefusalWait,
+    TargetId,
 };
 use llmpool_core::time::Timestamp;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -343,7 +344,8 @@ fn restored_key_wakes_its_waiters() {
         let slot = SingleSlot::new(None);
         let refused = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
         let wait = std::time::Duration::from_secs(10);
-        let cooldown = refused.record_refusal(CooldownReason::Unclear, Some(wait).into());
+        let wait = RefusalWait::Provisional(Some(wait));
+        let cooldown = refused.record_refusal(CooldownReason::Unclear, wait);
         drop(refused);
         let waiting = slot.clone();
         let waiter = thread::spawn(move || waiting.acquire_and_release());

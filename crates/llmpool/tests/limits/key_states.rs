@@ -555,12 +555,11 @@ async fn repeated_bad_requests_slow_down_no_other_call() {
     }
 }
 
-const N: u32 = 4;
 /// Bad requests at the same time, each refused whatever the key, ahead of good ones that take as long as real ones.
 // reproduction 2
 #[tokio::test(start_paused = true)]
-async fn simultaneous_bad_requests_end_and_hold_up_no_other_call_for_long() {
-    let script = ScriptedProvider::new(move |_, received| {
+async fn simultaneous_bad_requests_end_and_other_calls_are_answered() {
+    let script = ScriptedProvider::new(|_, received| {
         if received.body["messages"][0]["content"] == "bad" {
             Action::SendAfter(Duration::from_millis(20), answer(429, "", "odd"))
         } else {
@@ -569,31 +568,63 @@ async fn simultaneous_bad_requests_end_and_hold_up_no_other_call_for_long() {
     });
     let pool = pool(&["a", "b"], Limits::default());
     let target = target(&script, &pool, TargetSettings::default());
-    let started = Instant::now();
-    let bad: Vec<_> = (0..N)
+    let bad: Vec<_> = (0..4)
         .map(|_| {
             let target = target.clone();
-            tokio::spawn(async move {
-                let error = target.chat(&ChatRequest::user("bad")).await.unwrap_err();
-                (error.kind(), started.elapsed())
-            })
+            tokio::spawn(async move { target.chat(&ChatRequest::user("bad")).await.unwrap_err() })
         })
         .collect();
     tokio::time::sleep(Duration::from_millis(1)).await;
     let (answered, errors) = run_at_rate(&target, 10.0, 120, timeout_of(30.0)).await;
-    let mut ends = Vec::new();
-    for call in bad {
-        let (kind, end) = call.await.unwrap();
-        assert_eq!(kind, ErrorKind::Attempt(FailureKind::RateLimited));
-        ends.push(end.as_secs());
-    }
-    eprintln!(
-        "{ends:?} {answered} {} {:?} {}",
-        errors.len(),
-        errors.first(),
-        script.requests()
-    );
     assert_eq!((answered, errors.len()), (1200, 0), "{:?}", errors.first());
+    for call in bad {
+        let error = call.await.unwrap();
+        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::RateLimited));
+    }
+    for key in target.key_status() {
+        assert_eq!(key.state, KeyState::Healthy);
+    }
+}
+
+/// A provider that limits both keys for ten seconds and says nothing.
+#[tokio::test(start_paused = true)]
+async fn outage_of_refusals_without_a_readable_cause_fails_no_call() {
+    for body in ["", "slow down", "<html>Too Many Requests</html>"] {
+        let start = Instant::now();
+        let script = ScriptedProvider::new(move |_, _| {
+            let is_limited = (5.0..15.0).contains(&start.elapsed().as_secs_f64());
+            let response = if is_limited {
+                answer(429, "", body)
+            } else {
+                completion("ok")
+            };
+            Action::SendAfter(Duration::from_millis(50), response)
+        });
+        let pool = pool(&["a", "b"], Limits::default());
+        let target = target(&script, &pool, TargetSettings::default());
+        let (answered, errors) = run_at_rate(&target, 10.0, 40, timeout_of(60.0)).await;
+        assert_eq!((answered, errors.len()), (400, 0), "{body}: {:?}", errors.first());
+        assert!(script.requests() < 500, "{body}: {}", script.requests());
+        let paces = target.key_status().into_iter().map(|key| key.observed_per_minute);
+        assert_eq!(paces.flatten().count(), 2, "{body}");
+    }
+}
+
+/// The call retries alone, so nothing but its own refusals tells it that the keys are limited.
+#[tokio::test(start_paused = true)]
+async fn single_call_backs_off_after_unclear_rate_refusals_of_two_keys() {
+    let script = ScriptedProvider::new(|number, _| match number {
+        0..4 => Action::Send(answer(429, "", "slow down")),
+        _ => Action::Send(completion("ok")),
+    });
+    let pool = pool(&["a", "b"], Limits::default());
+    let target = target(&script, &pool, TargetSettings::default());
+    target.chat(&ChatRequest::user("0")).await.unwrap();
+    assert_eq!(script.requests(), 5);
+    let script = ScriptedProvider::new(|_, _| Action::Send(answer(429, "", "slow down")));
+    let target = self::target(&script, &pool, TargetSettings::default());
+    target.chat(&ChatRequest::user("0")).await.unwrap_err();
+    assert_eq!(script.requests(), 7, "two keys and five retries");
 }
 
 /// An unclear refusal pauses a key. While another key is asked, a certain refusal of the first one arrives.

@@ -232,10 +232,10 @@ impl Fixture {
     /// Lets the only key cool down, and queues ticket 1 behind it.
     fn cool_down(&mut self, reason: CooldownReason, seconds: u64) -> (Grant, Option<ProvisionalCooldown>) {
         let grant = self.grant(0);
-        let duration = Some(Duration::from_secs(seconds));
+        let wait = RefusalWait::Provisional(Some(Duration::from_secs(seconds)));
         let cooldown = self
             .admission
-            .record_refusal(&grant, reason, duration, NOW, &mut self.wakes);
+            .record_refusal(&grant, reason, wait, NOW, &mut self.wakes);
         self.wait(1, KeyConstraint::Any);
         self.wait_elsewhere();
         (grant, cooldown)
