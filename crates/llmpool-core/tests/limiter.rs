@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use llmpool_core::limits::{
     CooldownReason, Demand, Denial, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits, LimitKind,
-    Limiter, Limits, RateLimit, TargetId, TargetLimits, Unsatisfiable, Wait, WaitReason,
+    Limiter, Limits, RateLimit, RefusalWait, TargetId, TargetLimits, Unsatisfiable, Wait, WaitReason,
 };
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
 
+const PROVISIONAL: RefusalWait = RefusalWait::Provisional(Some(Duration::from_secs(10)));
 const START: Timestamp = Timestamp::from_nanos(1_000_000_000);
 
 fn seconds(seconds: f64) -> Timestamp {
@@ -250,12 +251,7 @@ fn unclear_refusal_infers_no_rate() {
         let now = seconds(f64::from(second));
         let mut grant = acquire(&mut limiter, target, now).unwrap();
         let cooldown = limiter
-            .record_refusal(
-                &grant,
-                CooldownReason::Unclear,
-                Some(Duration::from_secs(10)),
-                now,
-            )
+            .record_refusal(&grant, CooldownReason::Unclear, PROVISIONAL, now)
             .unwrap();
         limiter.release(&mut grant, true, now);
         assert!(
@@ -265,6 +261,34 @@ fn unclear_refusal_infers_no_rate() {
         limiter.restore(cooldown, now);
     }
     assert_eq!(limiter.observed_per_minute(keys[0]), None);
+}
+
+// reproduction 2
+#[test]
+fn only_refusals_of_several_calls_show_that_a_key_refuses_others() {
+    let (mut limiter, keys, target) = limiter(1, None, None);
+    let other_model = limiter.add_target(&keys, None, START);
+    let mut refuse = |target, is_first, second: u32| {
+        let now = seconds(f64::from(second));
+        let mut grant = acquire(&mut limiter, target, now).unwrap();
+        let refuses_others = limiter.refuses_other_calls(&grant, is_first, now);
+        limiter.release(&mut grant, true, now);
+        refuses_others
+    };
+    assert!(!refuse(target, true, 0) && !refuse(target, false, 1));
+    assert!(!refuse(other_model, true, 2), "each model has its own limit");
+    assert!(refuse(target, true, 3) && refuse(target, false, 4));
+    let mut grant = acquire(&mut limiter, target, seconds(5.0)).unwrap();
+    limiter.record_success(&grant, seconds(6.0));
+    limiter.release(&mut grant, true, seconds(6.0));
+    let grant = acquire(&mut limiter, target, seconds(7.0)).unwrap();
+    assert!(!limiter.refuses_other_calls(&grant, true, seconds(7.0)));
+    let keyless = limiter.add_target(&[], None, START);
+    let grant = acquire(&mut limiter, keyless, START).unwrap();
+    assert!(
+        !limiter.refuses_other_calls(&grant, true, START)
+            && !limiter.refuses_other_calls(&grant, true, START)
+    );
 }
 
 // L11
@@ -351,23 +375,13 @@ fn restored_refusal_keeps_what_changed_since() {
     let (mut limiter, keys, target) = limiter(1, None, None);
     let grant = acquire(&mut limiter, target, START).unwrap();
     let cooldown = limiter
-        .record_refusal(
-            &grant,
-            CooldownReason::Throttled,
-            Some(Duration::from_secs(10)),
-            START,
-        )
+        .record_refusal(&grant, CooldownReason::Throttled, PROVISIONAL, START)
         .unwrap();
     limiter.restore(cooldown, START);
     assert_eq!(limiter.key_availability(keys[0], START), KeyAvailability::Healthy);
     let grant = acquire(&mut limiter, target, START).unwrap();
     let cooldown = limiter
-        .record_refusal(
-            &grant,
-            CooldownReason::Throttled,
-            Some(Duration::from_secs(10)),
-            START,
-        )
+        .record_refusal(&grant, CooldownReason::Throttled, PROVISIONAL, START)
         .unwrap();
     let later = acquire(&mut limiter, target, seconds(10.0)).unwrap();
     limiter.record_refusal(&later, CooldownReason::Invalid, None, seconds(10.0));
@@ -386,12 +400,7 @@ fn restored_probe_refusal_leaves_no_probe_in_flight() {
     limiter.release(&mut grant, true, START);
     let mut probe = acquire(&mut limiter, target, seconds(60.0)).unwrap();
     let cooldown = limiter
-        .record_refusal(
-            &probe,
-            CooldownReason::Throttled,
-            Some(Duration::from_secs(10)),
-            seconds(60.0),
-        )
+        .record_refusal(&probe, CooldownReason::Throttled, PROVISIONAL, seconds(60.0))
         .unwrap();
     limiter.release(&mut probe, true, seconds(60.0));
     limiter.restore(cooldown, seconds(61.0));

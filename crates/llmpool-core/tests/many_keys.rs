@@ -46,6 +46,7 @@ fn call_that_every_one_of_5000_keys_refuses_is_cheap() {
             key,
             added_stream_options: false,
             keeps_key: false,
+            refuses_others: false,
         };
         let has_other_key = |attempts: &Attempts| {
             let is_excluded = |other| other == key || attempts.is_rejected_by(other);

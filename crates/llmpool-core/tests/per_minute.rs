@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use llmpool_core::limits::{
     CooldownReason, Demand, Denial, Grant, KeyConstraint, KeyId, KeyLimits, Limiter, Limits, RateLimit,
-    TargetId, Unsatisfiable, Wait,
+    RefusalWait, TargetId, Unsatisfiable, Wait,
 };
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
@@ -263,6 +263,19 @@ fn only_rate_refusals_limit_bursts() {
         limiter.set_enabled(key, true, START);
         assert_eq!(send_burst(&mut limiter, target, START + MINUTE), 15, "{reason:?}");
     }
+}
+
+#[test]
+fn refusal_that_may_be_the_fault_of_the_request_limits_no_bursts() {
+    let (mut limiter, target, _) = limiter(Place::Target, rpm(300));
+    let mut grant = try_acquire(&mut limiter, target, START).unwrap();
+    let wait = RefusalWait::Provisional(None);
+    limiter.record_refusal(&grant, CooldownReason::Throttled, wait, START);
+    limiter.release(&mut grant, true, START);
+    let mut probe = try_acquire(&mut limiter, target, START + MINUTE).unwrap();
+    limiter.record_success(&probe, START + MINUTE);
+    limiter.release(&mut probe, true, START + MINUTE);
+    assert_eq!(send_burst(&mut limiter, target, START + 2 * MINUTE), 15);
 }
 
 #[test]

@@ -33,8 +33,8 @@ use crate::tokens::{self, StreamPermit};
 const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Total timeout of a call if neither the call options nor the target set one. Stands for "no timeout".
 const NO_TOTAL: Duration = Duration::from_secs(366 * 86_400);
-/// Length of the cooldown of a key after a failure for which either the key or the request may be to blame.
-/// During the cooldown, the call tries another key. If that key fails in the same way, the request is to
+/// Length of the cooldown of a key after a failure, other than a 429, for which either the key or the request may be
+/// to blame. During the cooldown, the call tries another key. If that key fails in the same way, the request is to
 /// blame.
 const PROVISIONAL_COOLDOWN: Duration = Duration::from_secs(10);
 /// Length of the cooldown of a key that is disabled for one model. Stands for "until an operator enables the
@@ -90,6 +90,7 @@ pub(crate) async fn run(
                 return Err(call.give_up());
             }
             NextAction::Retry(until) => clock::sleep_until(until).await,
+            NextAction::Yield(until) => clock::sleep_until(until.min(call.deadlines.deadline)).await,
             NextAction::GiveUp => return Err(call.give_up()),
         }
         now = clock::now();
@@ -277,12 +278,17 @@ impl<'a> Call<'a> {
     /// failure for the next step of the retry loop.
     fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
         let target = self.target;
+        let is_unclear = failure.certainty == Certainty::Ambiguous;
+        let is_first = self.last_failure.is_none();
+        let refuses_others =
+            is_unclear && failure.kind == FailureKind::RateLimited && permit.refuses_other_calls(is_first);
         let added = request.added_stream_options;
         let action = target.on_status.action(failure.status);
         let failed = FailedAttempt {
             key,
             added_stream_options: added,
             keeps_key: action == Some(KeyAction::Ignore),
+            refuses_others,
         };
         let constraint = self.constraint;
         let now = clock::now();
@@ -311,22 +317,18 @@ impl<'a> Call<'a> {
         match outcome {
             KeyOutcome::Unchanged => {}
             KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown if action == Some(KeyAction::Ignore) => {}
-            KeyOutcome::Cooldown => {
-                let cooldown = self.cool_down(permit, &failure, key, action);
-                // Another key may show later that the request is to blame.
-                let is_ambiguous = failure.certainty == Certainty::Ambiguous;
-                self.cooldowns.extend(cooldown.filter(|_| is_ambiguous));
-            }
-            KeyOutcome::ProvisionalCooldown => {
-                let pause = certain_wait(&failure).unwrap_or(PROVISIONAL_COOLDOWN);
-                let reason = match failure.kind {
-                    FailureKind::RateLimited => CooldownReason::Throttled,
-                    _ => CooldownReason::Unclear,
-                };
-                self.cooldowns
-                    .extend(permit.record_refusal(reason, RefusalWait::Provisional(pause)));
+            KeyOutcome::Cooldown if !is_unclear => self.cool_down(permit, &failure, key, action),
+            KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown => {
+                self.cool_down_unclear(permit, &failure, is_first, refuses_others);
+                if outcome == KeyOutcome::Cooldown {
+                    observe::key_unavailable(&target.provider, key);
+                }
             }
             KeyOutcome::RestoreAll => {
+                if failure.kind == FailureKind::RateLimited {
+                    // A refused probe lengthens the pause, whatever the cause.
+                    self.cool_down_unclear(permit, &failure, is_first, refuses_others);
+                }
                 // Each cooldown may have replaced the one before it.
                 let cooldowns = self.cooldowns.drain(..).rev();
                 target.provider.admission.change(|limiter, now| {
@@ -358,22 +360,39 @@ impl<'a> Call<'a> {
         allowed.is_some_and(|allowed| now.since(self.admitted) >= allowed)
     }
 
-    /// Takes the key of a failed attempt out of use. Disables the key if the configured status policy says
-    /// so, otherwise starts a cooldown. Returns the cooldown, if it can be reverted.
-    fn cool_down(
-        &self,
+    /// Starts a cooldown after a failure for which the request may be to blame. Reverted if another key shows that,
+    /// unless the key refuses other calls as well. `is_first`: whether the call has not failed before.
+    fn cool_down_unclear(
+        &mut self,
         permit: &Permit,
         failure: &Failure,
-        key: KeyId,
-        action: Option<KeyAction>,
-    ) -> Option<ProvisionalCooldown> {
+        is_first: bool,
+        refuses_others: bool,
+    ) {
+        let wait = match failure.kind {
+            FailureKind::RateLimited if refuses_others => RefusalWait::Unknown,
+            FailureKind::RateLimited => RefusalWait::Provisional(None),
+            _ => RefusalWait::Provisional(Some(certain_wait(failure).unwrap_or(PROVISIONAL_COOLDOWN))),
+        };
+        // A request that is refused whatever the key is sent several times, and must not teach a pace each time.
+        let reason = if failure.kind == FailureKind::RateLimited && is_first {
+            CooldownReason::Throttled
+        } else {
+            CooldownReason::Unclear
+        };
+        self.cooldowns.extend(permit.record_refusal(reason, wait));
+    }
+
+    /// Takes the key of a failed attempt out of use. Disables the key if the configured status policy says
+    /// so, otherwise starts a cooldown.
+    fn cool_down(&self, permit: &Permit, failure: &Failure, key: KeyId, action: Option<KeyAction>) {
         let named = RefusalWait::new(failure.retry_after, failure.is_limit_reset);
         let (scope, wait) = match action {
             Some(KeyAction::Disable { scope: KeyScope::Key }) => {
                 let admission = &self.target.provider.admission;
                 admission.change(|limiter, now| limiter.set_enabled(key, false, now));
                 observe::key_unavailable(&self.target.provider, key);
-                return None;
+                return;
             }
             Some(KeyAction::Disable { scope }) => (Some(scope), RefusalWait::Exact(UNTIL_ENABLED)),
             Some(KeyAction::Park { pause, scope }) => {
@@ -382,9 +401,8 @@ impl<'a> Call<'a> {
             }
             Some(KeyAction::Ignore) | None => (None, named),
         };
-        let cooldown = permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);
+        permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);
         observe::key_unavailable(&self.target.provider, key);
-        cooldown
     }
 
     fn attempt_report(

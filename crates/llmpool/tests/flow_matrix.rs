@@ -93,6 +93,15 @@ async fn undisclosed_limits_are_learned_in_long_windows() {
     }
 }
 
+/// The provider says nothing but the status 429.
+#[tokio::test(start_paused = true)]
+async fn limits_are_learned_from_refusals_without_a_readable_cause() {
+    for enforced in [Enforced::Bucket, Enforced::Sliding5, Enforced::Sliding60] {
+        assert_is_learned(enforced, Disclosure::BareText, false).await;
+    }
+    assert_is_learned(Enforced::Fixed60, Disclosure::BareText, true).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn reset_times_of_both_meanings_are_told_apart() {
     for disclosure in [

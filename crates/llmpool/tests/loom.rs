@@ -90,7 +90,7 @@ use std::task::{Context, Waker};
 use limits::SharedAdmission;
 use llmpool_core::limits::{
     AcquireRequest, Caller, CooldownReason, Demand, KeyConstraint, KeyId, KeyLimits, Limits, RateLimit,
-    TargetId, TargetLimits,
+    RefusalWait, TargetId, TargetLimits,
 };
 use llmpool_core::time::Timestamp;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -378,7 +378,8 @@ fn restored_key_wakes_its_waiters() {
         let slot = SingleSlot::new(None);
         let refused = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
         let wait = std::time::Duration::from_secs(10);
-        let cooldown = refused.record_refusal(CooldownReason::Unclear, Some(wait).into());
+        let wait = RefusalWait::Provisional(Some(wait));
+        let cooldown = refused.record_refusal(CooldownReason::Unclear, wait);
         drop(refused);
         let waiting = slot.clone();
         let waiter = spawn(move || waiting.acquire_and_release());

@@ -58,8 +58,9 @@ pub enum RefusalWait {
     Unknown,
     /// Requests are refused for this long, for example because of a `Retry-After` header.
     Exact(Duration),
-    /// Nothing. The pause lasts for this long unless the refusal turns out to be the fault of the request.
-    Provisional(Duration),
+    /// Nothing, not even whether the request is at fault. If it turns out to be, the pause is reverted. If given, the
+    /// pause lasts for this long.
+    Provisional(Option<Duration>),
     /// A limit is reset after this time. Depending on the provider, that is when the next request is admitted or
     /// when the whole limit is available again, so that a refusal for a rate limit does not wait for it.
     Reset(Duration),
@@ -80,16 +81,22 @@ impl RefusalWait {
     pub(super) fn named(self) -> Option<Duration> {
         match self {
             Self::Unknown => None,
-            Self::Exact(wait) | Self::Provisional(wait) | Self::Reset(wait) => Some(wait),
+            Self::Provisional(wait) => wait,
+            Self::Exact(wait) | Self::Reset(wait) => Some(wait),
         }
     }
 
     /// Returns the time for which requests are refused. `None` if that is not certain, or if the time is zero.
     pub(super) fn exact(self) -> Option<Duration> {
         match self {
-            Self::Exact(wait) | Self::Provisional(wait) => Some(wait).filter(|wait| !wait.is_zero()),
             Self::Unknown | Self::Reset(_) => None,
+            _ => self.named().filter(|wait| !wait.is_zero()),
         }
+    }
+
+    /// Returns whether the refusal may turn out to be the fault of the request.
+    pub(super) fn is_provisional(self) -> bool {
+        matches!(self, Self::Provisional(_))
     }
 }
 

@@ -360,6 +360,17 @@ impl Limiter {
         }
     }
 
+    /// Records that an attempt was refused with status 429 and no readable cause. `is_first`: whether the call has not
+    /// failed before. Returns whether the key refuses other calls as well: an attempt of another call was refused like
+    /// that, and no request has been admitted since. Call [`record_refusal`](Self::record_refusal) afterwards.
+    pub fn refuses_other_calls(&mut self, grant: &Grant, is_first: bool, now: Timestamp) -> bool {
+        let set = &mut self.targets[grant.target.index()].key_set;
+        set.as_mut().is_some_and(|set| {
+            let observed = set.observed_mut(grant.place, &mut self.key_table);
+            observed.record_unclear(is_first, grant.charge.at, now)
+        })
+    }
+
     /// Records that the provider refused an attempt because of the attempt's key, and starts a cooldown of
     /// the key or its quota group. If the reason is [`CooldownReason::Forbidden`], starts no cooldown, bars
     /// the key only from the target of the attempt, and returns `None`.
@@ -403,7 +414,7 @@ impl Limiter {
         wait: RefusalWait,
         now: Timestamp,
     ) -> Option<StateBefore> {
-        if is_certain && !matches!(wait, RefusalWait::Provisional(_)) {
+        if is_certain && !wait.is_provisional() {
             let seq = self.next_seq();
             let limit_sets = self.limit_sets(grant);
             limit_sets.for_each(|limits| limits.record_refusal(seq, now));

@@ -112,6 +112,11 @@ impl ObservedLimits {
         }
     }
 
+    /// Records a refusal without a readable cause. See [`Pace::record_unclear`].
+    pub(super) fn record_unclear(&mut self, is_first: bool, sent_at: Timestamp, now: Timestamp) -> bool {
+        self.pace_mut(now).record_unclear(is_first, sent_at, now)
+    }
+
     /// Records that the provider refused a request, sent at `sent_at`, because of a rate limit. `infers`: whether
     /// a pace may be inferred from the refusal.
     ///

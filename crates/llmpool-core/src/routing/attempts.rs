@@ -9,6 +9,10 @@
 //!   not retry (at most 0 retries) only moves on to untried keys.
 //! - Target or network: the call backs off and spends a retry.
 //!
+//! A rate refusal without a readable cause blames the key if the key refuses other calls as well. Then the call backs
+//! off without spending a retry, so that others probe the key: it might be refused whatever the state of the key.
+//! Otherwise such a refusal is ambiguous, and the same from two keys makes the call back off and spend a retry.
+//!
 //! Every retry that a call spends is also taken from the retry budget of the target.
 //!
 //! The module reads no clock, so that tests can list attempts, retries and deadlines in tables.
@@ -38,6 +42,8 @@ pub enum NextAction {
     /// Take one retry from the target's retry budget, and give up if none is left. Then wait until the given
     /// time, which may have passed, without a place in the wait queue.
     Retry(Timestamp),
+    /// Wait like that, but take no retry from the budget.
+    Yield(Timestamp),
     /// Give up, and return the last failure to the caller.
     GiveUp,
 }
@@ -52,7 +58,7 @@ pub enum KeyOutcome {
     Cooldown,
     /// The key may be to blame, and starts a cooldown until another key shows whether it is.
     ProvisionalCooldown,
-    /// The request is to blame, because two keys failed in the same ambiguous way. All cooldowns that this call
+    /// The request may be to blame, because two keys failed in the same ambiguous way. All cooldowns that this call
     /// started for ambiguous failures are revoked.
     RestoreAll,
 }
@@ -66,6 +72,8 @@ pub struct FailedAttempt {
     pub added_stream_options: bool,
     /// Whether the configuration keeps the key in use after this failure, so that no cooldown follows.
     pub keeps_key: bool,
+    /// Whether the key refuses other calls as well, so that an ambiguous rate refusal is not the fault of the request.
+    pub refuses_others: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +82,7 @@ enum Decision {
     /// An attempt with another key at once. Spends a retry if the call has already tried that key.
     AttemptWithOtherKey,
     RetryAt(Timestamp),
+    YieldUntil(Timestamp),
     Stop,
 }
 
@@ -85,9 +94,11 @@ pub struct Attempts {
     key_count: usize,
     rng: SeededRng,
     retries_spent: u32,
+    /// Number of times that the call made way for others after a rate refusal without a readable cause.
+    yields: u32,
     /// The keys that the call has tried, each with its latest refusal: a failure for which the key is, or may be,
-    /// to blame.
-    tried_keys: BTreeMap<KeyId, Option<(FailureKind, Certainty)>>,
+    /// to blame, and whether the request may be to blame.
+    tried_keys: BTreeMap<KeyId, Option<(FailureKind, bool)>>,
     decision: Decision,
     has_retried_dead_connection: bool,
     has_retried_stream_options: bool,
@@ -103,6 +114,7 @@ impl Attempts {
             key_count,
             rng: SeededRng::new(seed),
             retries_spent: 0,
+            yields: 0,
             tried_keys: BTreeMap::new(),
             decision: Decision::AttemptNow,
             has_retried_dead_connection: false,
@@ -118,6 +130,10 @@ impl Attempts {
             Decision::RetryAt(until) => {
                 self.decision = Decision::AttemptNow;
                 NextAction::Retry(until)
+            }
+            Decision::YieldUntil(until) => {
+                self.decision = Decision::AttemptNow;
+                NextAction::Yield(until)
             }
             decision if self.allows(decision) => NextAction::Admit,
             _ => NextAction::GiveUp,
@@ -155,8 +171,8 @@ impl Attempts {
         now: Timestamp,
     ) -> KeyOutcome {
         let blame = failure.blame();
-        let is_ambiguous = failure.certainty == Certainty::Ambiguous;
-        let refusal = (failure.kind, failure.certainty);
+        let is_ambiguous = failure.certainty == Certainty::Ambiguous && !attempt.refuses_others;
+        let refusal = (failure.kind, is_ambiguous);
         let tried = self.tried_keys.entry(attempt.key).or_default();
         if is_ambiguous || blame == Blame::Key {
             *tried = Some(refusal);
@@ -171,7 +187,7 @@ impl Attempts {
             return KeyOutcome::Unchanged;
         }
         if is_ambiguous {
-            return self.record_ambiguous(failure.kind, attempt.key, has_other_key);
+            return self.record_ambiguous(failure, attempt.key, has_other_key, now);
         }
         self.decision = match blame {
             Blame::Request
@@ -183,6 +199,12 @@ impl Attempts {
                 Decision::AttemptNow
             }
             Blame::Request => Decision::Stop,
+            // Bad requests that are older than other calls would otherwise probe the key for ever.
+            Blame::Key if attempt.refuses_others && self.policy.max_retries > 0 => {
+                let backoff = self.policy.backoff(self.yields, &mut self.rng);
+                self.yields += 1;
+                Decision::YieldUntil(now + backoff)
+            }
             Blame::Key if failure.kind == FailureKind::RateLimited => self.after_rate_refusal(),
             Blame::Key => Decision::AttemptWithOtherKey,
             Blame::Network
@@ -207,17 +229,23 @@ impl Attempts {
 
     fn record_ambiguous(
         &mut self,
-        kind: FailureKind,
+        failure: &Failure,
         key: KeyId,
         has_other_key: impl FnOnce(&Self) -> bool,
+        now: Timestamp,
     ) -> KeyOutcome {
-        let alike = Some((kind, Certainty::Ambiguous));
+        let is_rate = failure.kind == FailureKind::RateLimited;
+        let alike = Some((failure.kind, true));
         let mut tried = self.tried_keys.iter();
         if tried.any(|(other, refusal)| *other != key && *refusal == alike) {
-            self.decision = Decision::Stop;
+            // A provider that limits all keys refuses like that, too. Refusals of other calls may show it.
+            self.decision = if is_rate {
+                self.back_off(failure, now)
+            } else {
+                Decision::Stop
+            };
             return KeyOutcome::RestoreAll;
         }
-        let is_rate = kind == FailureKind::RateLimited;
         self.decision = if is_rate {
             self.after_rate_refusal()
         } else {
@@ -262,7 +290,7 @@ impl Attempts {
         match decision {
             Decision::AttemptNow => true,
             Decision::AttemptWithOtherKey => self.has_retry() || self.has_untried_key(),
-            Decision::RetryAt(_) | Decision::Stop => false,
+            Decision::RetryAt(_) | Decision::YieldUntil(_) | Decision::Stop => false,
         }
     }
 

@@ -84,6 +84,14 @@ impl Permit {
             .change(|limiter, now| limiter.settle(grant, tokens, now));
     }
 
+    /// Records a refusal with status 429 and no readable cause. `is_first`: whether the call has not failed
+    /// before. Returns whether the key refuses other calls as well.
+    pub(crate) fn refuses_other_calls(&self, is_first: bool) -> bool {
+        let grant = &self.grant;
+        self.admission
+            .change(|limiter, now| limiter.refuses_other_calls(grant, is_first, now))
+    }
+
     /// Records that the provider refused the key, and starts a cooldown of the key. `wait`: what the refusal
     /// says about the time until requests are admitted again.
     ///

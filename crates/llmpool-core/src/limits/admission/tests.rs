@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::super::cooldown::CooldownReason;
+use super::super::cooldown::RefusalWait;
 use super::super::key::{KeyId, KeyLimits};
 use super::super::limiter::ProvisionalCooldown;
 use super::super::limits::Limits;
@@ -295,9 +296,9 @@ impl Fixture {
     /// Lets the only key cool down, and queues ticket 1 behind it.
     fn cool_down(&mut self, reason: CooldownReason, seconds: u64) -> (Grant, Option<ProvisionalCooldown>) {
         let grant = self.grant(0);
-        let duration = Some(Duration::from_secs(seconds));
+        let wait = RefusalWait::Provisional(Some(Duration::from_secs(seconds)));
         let cooldown = self.admission.change(NOW, &mut self.wakes, |limiter| {
-            limiter.record_refusal(&grant, reason, duration, NOW)
+            limiter.record_refusal(&grant, reason, wait, NOW)
         });
         self.wait(1, KeyConstraint::Any);
         self.wait_elsewhere();

@@ -77,6 +77,13 @@ pub(super) struct Pace {
     run_ended_at: Timestamp,
     /// The time at which the probe of the latest run was sent. `None` before the first run.
     last_probe: Option<Timestamp>,
+    /// The beginning of the latest run, as long as nothing but refusals that may be the fault of a request shows that
+    /// requests are refused. Such a run can be reverted.
+    unconfirmed: Option<Timestamp>,
+    /// Number of calls that were refused without a readable cause since the last admitted request.
+    unclear_calls: u32,
+    /// The time at which the first request was sent, since the latest of these refusals, that has not been refused.
+    sent_since: Option<Timestamp>,
 }
 
 /// A series of refusals without an admitted request in between.
@@ -95,11 +102,6 @@ struct Run {
     probe: Option<Timestamp>,
     /// The time from which the probe counts as admitted.
     probe_until: Timestamp,
-    /// Whether the first refusal may be reverted.
-    provisional: bool,
-    /// Whether more than the first refusal shows that requests are refused: a refused probe, the time that another
-    /// refusal names, or a pause that was asked for.
-    confirmed: bool,
 }
 
 impl Run {
@@ -135,6 +137,9 @@ impl Pace {
             released: None,
             run_ended_at: Timestamp::ZERO,
             last_probe: None,
+            unconfirmed: None,
+            unclear_calls: 0,
+            sent_since: None,
         }
     }
 
@@ -164,7 +169,7 @@ impl Pace {
     /// Returns whether the pause may end before the time that [`paused_until`](Self::paused_until) returns: with
     /// the answer to a probe, or because the refusal is reverted.
     pub(super) fn may_end_early(&self, now: Timestamp) -> bool {
-        self.run.is_some_and(|run| run.provisional && !run.confirmed)
+        self.run.is_some() && self.unconfirmed.is_some()
             || self.is_probing(now) && self.run.is_some_and(|run| run.until <= now)
     }
 
@@ -192,6 +197,7 @@ impl Pace {
     pub(super) fn charge(&mut self, now: Timestamp) -> bool {
         self.release_if_admitted(now);
         self.not_refused.add(now);
+        self.sent_since.get_or_insert(now);
         if let Some(run) = &mut self.run {
             run.probe = Some(now);
             run.probe_until = now + PROBE_TIME;
@@ -212,7 +218,7 @@ impl Pace {
     pub(super) fn refund(&mut self, sent_at: Timestamp) {
         // A request that failed while connecting has been removed already.
         if self.last_failed.take_if(|failed| *failed == sent_at).is_none() {
-            self.not_refused.remove(sent_at);
+            self.remove_sent(sent_at);
         }
         match &mut self.run {
             Some(run) if run.probe == Some(sent_at) => run.probe = None,
@@ -226,6 +232,9 @@ impl Pace {
     /// be sent noticeably earlier: a run ends, or the pace returns after an outage.
     pub(super) fn record_success(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
         self.release_if_admitted(now);
+        if self.sent_since.is_some_and(|sent| sent_at >= sent) {
+            self.unclear_calls = 0;
+        }
         let mut recovers = false;
         if self.run.is_none() {
             if now.since(self.confirmed_at) > FORGET {
@@ -271,7 +280,7 @@ impl Pace {
     /// nothing about the limit.
     pub(super) fn record_failure(&mut self, sent_at: Timestamp, now: Timestamp) {
         self.release_if_admitted(now);
-        self.not_refused.remove(sent_at);
+        self.remove_sent(sent_at);
         self.last_failed = Some(sent_at);
         if self.is_probe(sent_at)
             && let Some(run) = &mut self.run
@@ -279,6 +288,27 @@ impl Pace {
             run.until = run.until.max(now + run.pause);
             run.probe = None;
         }
+    }
+
+    /// Takes back that a request was not refused.
+    fn remove_sent(&mut self, sent_at: Timestamp) {
+        self.not_refused.remove(sent_at);
+        self.sent_since.take_if(|sent| *sent == sent_at);
+    }
+
+    /// Records that a request that was sent at `sent_at` was refused without a readable cause. `is_first`: whether its
+    /// call has not failed before. Returns whether several calls are refused: no request has been admitted between the
+    /// first failures of two calls, nor since.
+    ///
+    /// Only first failures count, because a request that is refused whatever the key is sent several times.
+    pub(super) fn record_unclear(&mut self, is_first: bool, sent_at: Timestamp, now: Timestamp) -> bool {
+        self.remove_sent(sent_at);
+        let sent = self.sent_since.take();
+        if sent.is_some_and(|sent| now.since(sent) >= PROBE_TIME) {
+            self.unclear_calls = 0;
+        }
+        self.unclear_calls = self.unclear_calls.saturating_add(is_first.into());
+        self.unclear_calls > 1
     }
 
     fn is_probe(&self, sent_at: Timestamp) -> bool {
@@ -298,7 +328,7 @@ impl Pace {
         now: Timestamp,
     ) -> Option<SavedPace> {
         self.release_if_admitted(now);
-        self.not_refused.remove(sent_at);
+        self.remove_sent(sent_at);
         self.confirmed_at = now;
         if self.run.is_none() {
             // The probe is refused after all, only late.
@@ -308,12 +338,13 @@ impl Pace {
         let Some(run) = &mut self.run else {
             return self.begin_run(sent_at, wait, infers, now);
         };
-        if !is_probe && matches!(wait, RefusalWait::Provisional(_)) {
+        if !wait.is_provisional() {
+            self.unconfirmed = None;
+        } else if !is_probe {
             // Could not be reverted, and the known pause lasts anyway.
             return None;
         }
         let told = wait.exact();
-        run.confirmed |= is_probe || (told.is_some() && !matches!(wait, RefusalWait::Provisional(_)));
         if is_probe {
             let longest = MAX_PAUSES[usize::from(now.since(run.began) > LASTING_RUN)];
             run.pause = (run.pause * LONGER).min(longest).max(run.pause);
@@ -368,16 +399,14 @@ impl Pace {
             until: now + told.unwrap_or(pause),
             probe: None,
             probe_until: now,
-            provisional: matches!(wait, RefusalWait::Provisional(_)),
-            confirmed: false,
         });
+        self.unconfirmed = wait.is_provisional().then_some(now);
         Some(saved)
     }
 
-    /// Reverts the refusal that began a run, if that run is still the current one and nothing else confirms it.
+    /// Reverts the refusal that began a run, if that run is the latest one and nothing else confirms it.
     pub(super) fn restore(&mut self, saved: SavedPace) {
-        let run = self.run.filter(|run| run.began == saved.began);
-        if run.is_some_and(|run| !run.confirmed) {
+        if self.unconfirmed.take_if(|began| *began == saved.began).is_some() {
             self.run = None;
             self.rate = saved.rate;
             self.burst = saved.burst;
@@ -395,11 +424,9 @@ impl Pace {
             until,
             probe: None,
             probe_until: now,
-            provisional: false,
-            confirmed: true,
         });
         run.until = run.until.max(until);
-        run.confirmed = true;
+        self.unconfirmed = None;
     }
 
     fn end_run(&mut self, now: Timestamp) {

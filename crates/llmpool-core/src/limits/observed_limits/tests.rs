@@ -104,7 +104,9 @@ fn pace_is_reported_per_minute_and_delays_requests() {
 #[test]
 fn restore_and_pause_until_reach_the_pace() {
     let mut observed = ObservedLimits::default();
-    let saved = refuse(&mut observed, true, 0).unwrap();
+    observed.charge(at(0));
+    let wait = RefusalWait::Provisional(None);
+    let saved = observed.record_refusal(at(0), wait, true, at(0)).unwrap();
     assert_eq!(observed.paused_until(at(0)), Some(at(1_000)));
     observed.restore(saved);
     assert_eq!(observed.paused_until(at(0)), None);

@@ -29,6 +29,7 @@ fn attempt(key: KeyId, added_stream_options: bool) -> FailedAttempt {
         key,
         added_stream_options,
         keeps_key: false,
+        refuses_others: false,
     }
 }
 
@@ -293,11 +294,7 @@ fn rejected_stream_options_is_retried_once_if_added_by_us() {
 #[test]
 fn same_ambiguous_failure_of_two_keys_blames_the_request() {
     let keys = keys(4);
-    for kind in [
-        FailureKind::PermissionDenied,
-        FailureKind::ModelNotFound,
-        FailureKind::RateLimited,
-    ] {
+    for kind in [FailureKind::PermissionDenied, FailureKind::ModelNotFound] {
         let mut call = call(5, 4);
         assert_eq!(
             call.record_failure(&ambiguous(kind), attempt(keys[0], false), |_| true, NOW),
@@ -309,6 +306,71 @@ fn same_ambiguous_failure_of_two_keys_blames_the_request() {
             KeyOutcome::RestoreAll
         );
         assert_eq!(call.next(NOW), NextAction::GiveUp);
+    }
+}
+
+// L93
+#[test]
+fn same_unclear_rate_refusal_of_two_keys_spends_retries() {
+    let keys = keys(2);
+    let mut call = call(2, 2);
+    let unclear = ambiguous(FailureKind::RateLimited);
+    let refuse = |call: &mut Attempts, key| call.record_failure(&unclear, attempt(key, false), |_| true, NOW);
+    assert_eq!(refuse(&mut call, keys[0]), KeyOutcome::ProvisionalCooldown);
+    assert_eq!((call.next(NOW), call.retries_spent()), (NextAction::Admit, 0));
+    for (retry, key) in [(1, keys[1]), (2, keys[0])] {
+        assert_eq!(refuse(&mut call, key), KeyOutcome::RestoreAll);
+        assert_eq!(call.retries_spent(), retry);
+        let until = NOW + Duration::from_secs(1 << (retry - 1));
+        let next = call.next(NOW);
+        assert!(
+            matches!(next, NextAction::Retry(at) if at > NOW && at <= until),
+            "{next:?}"
+        );
+        assert_eq!(call.next(NOW), NextAction::Admit);
+    }
+    assert_eq!(refuse(&mut call, keys[1]), KeyOutcome::RestoreAll);
+    assert_eq!(call.next(NOW), NextAction::GiveUp);
+}
+
+#[test]
+fn unclear_rate_refusal_of_a_key_that_refuses_others_makes_way_and_spends_no_retry() {
+    let keys = keys(2);
+    let mut call = call(1, 2);
+    let unclear = ambiguous(FailureKind::RateLimited);
+    let mut longest = Duration::ZERO;
+    for refusal in 0..6 {
+        let failed = FailedAttempt {
+            refuses_others: true,
+            ..attempt(keys[refusal % 2], false)
+        };
+        let outcome = call.record_failure(&unclear, failed, |_| true, NOW);
+        assert_eq!(outcome, KeyOutcome::Cooldown);
+        let NextAction::Yield(until) = call.next(NOW) else {
+            panic!("makes no way after refusal {refusal}")
+        };
+        assert!(until <= NOW + Duration::from_secs(1 << refusal));
+        longest = longest.max(until.since(NOW));
+        assert_eq!((call.next(NOW), call.retries_spent()), (NextAction::Admit, 0));
+        assert!(call.try_use_key(keys[0], || false));
+    }
+    assert!(longest > Duration::from_secs(4), "{longest:?}");
+    // Such a refusal does not make that of another key a second one alike.
+    let outcome = call.record_failure(&unclear, attempt(keys[0], false), |_| true, NOW);
+    assert_eq!(outcome, KeyOutcome::ProvisionalCooldown);
+}
+
+#[test]
+fn call_without_retries_never_makes_way() {
+    let keys = keys(2);
+    let mut call = call(0, 2);
+    for (key, next) in [(keys[0], NextAction::Admit), (keys[1], NextAction::GiveUp)] {
+        let failed = FailedAttempt {
+            refuses_others: true,
+            ..attempt(key, false)
+        };
+        call.record_failure(&ambiguous(FailureKind::RateLimited), failed, |_| true, NOW);
+        assert_eq!(call.next(NOW), next);
     }
 }
 
@@ -411,8 +473,9 @@ fn ambiguous_failures_of_one_key_do_not_blame_the_request() {
     assert_eq!(record(failure(FailureKind::RateLimited), keys[2]), refused_key);
     assert_eq!(record(throttled.clone(), keys[1]), provisional);
     assert_eq!(record(throttled.clone(), keys[1]), provisional);
-    let blamed = (KeyOutcome::RestoreAll, NextAction::GiveUp);
-    assert_eq!(record(throttled, keys[2]), blamed);
+    let (outcome, next) = record(throttled, keys[2]);
+    assert_eq!(outcome, KeyOutcome::RestoreAll);
+    assert!(matches!(next, NextAction::Retry(_)), "{next:?}");
 }
 
 // L93

@@ -4,6 +4,7 @@ use super::*;
 
 const START: Timestamp = Timestamp::from_nanos(600_000_000_000);
 const UNKNOWN: RefusalWait = RefusalWait::Unknown;
+const PROVISIONAL: RefusalWait = RefusalWait::Provisional(None);
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -913,7 +914,7 @@ fn refund_of_the_probe_allows_another() {
 fn restore_reverts_a_refusal() {
     let mut key = Key::new();
     key.send_evenly(50, 0, 5_000);
-    let saved = key.send_refused(UNKNOWN, 5_000).unwrap();
+    let saved = key.send_refused(PROVISIONAL, 5_000).unwrap();
     assert!(key.0.rate().is_some());
     key.0.restore(saved);
     assert_eq!((key.0.rate(), key.ready(5_000)), (None, 5_000));
@@ -922,7 +923,7 @@ fn restore_reverts_a_refusal() {
     key.0.rate = Some(20.0);
     key.0.burst = 15.0;
     key.0.since_refusal = 40;
-    let saved = key.send_refused(UNKNOWN, 5_000).unwrap();
+    let saved = key.send_refused(PROVISIONAL, 5_000).unwrap();
     assert!(key.0.burst < 15.0);
     key.0.restore(saved);
     assert_eq!((key.rate(), key.0.burst, key.0.since_refusal), (20.0, 15.0, 40));
@@ -931,26 +932,32 @@ fn restore_reverts_a_refusal() {
 #[test]
 fn restore_leaves_a_later_run() {
     let mut key = Key::new();
-    let saved = key.send_refused(UNKNOWN, 0).unwrap();
+    let saved = key.send_refused(PROVISIONAL, 0).unwrap();
     key.send_probe(1_000);
-    key.send_refused(UNKNOWN, 2_000);
+    key.send_refused(PROVISIONAL, 2_000);
     key.0.restore(saved);
     assert_eq!(key.ready(2_000), 3_000);
-    // Nor does it revive a run that has ended.
+}
+
+#[test]
+fn restore_reverts_what_a_run_taught_that_has_ended() {
     let mut key = Key::paced(10.0, 0);
-    let saved = key.send_refused(UNKNOWN, 0).unwrap();
-    let rate = key.rate();
+    let saved = key.send_refused(PROVISIONAL, 0).unwrap();
     key.send_probe(1_000);
+    assert!(key.rate() < 10.0);
     key.0.restore(saved);
-    assert_near(key.rate(), rate);
+    assert_near(key.rate(), 10.0);
+    key.0.rate = Some(5.0);
+    key.0.restore(saved);
+    assert_near(key.rate(), 5.0);
 }
 
 // reproduction 9
 #[test]
 fn restore_leaves_a_run_that_something_else_confirms() {
-    for confirmation in 0..3 {
+    for confirmation in 0..4 {
         let mut key = Key::new();
-        let saved = key.send(0).send_refused(UNKNOWN, 0).unwrap();
+        let saved = key.send(0).send_refused(PROVISIONAL, 0).unwrap();
         let until = match confirmation {
             0 => {
                 key.refuse(0, exact(60_000), 10);
@@ -960,23 +967,69 @@ fn restore_leaves_a_run_that_something_else_confirms() {
                 key.0.pause_until(at(60_000), at(10));
                 60_000
             }
-            _ => {
+            2 => {
                 key.send(1_000).refuse(1_000, UNKNOWN, 1_010);
                 4_010
+            }
+            _ => {
+                key.refuse(0, UNKNOWN, 10);
+                1_010
             }
         };
         key.0.restore(saved);
         assert_eq!(key.ready(1_010), until, "case {confirmation}");
     }
-    // A refusal without a time confirms nothing, and neither does one that may be reverted itself.
-    let provisional = RefusalWait::Provisional(Duration::from_secs(10));
-    for other in [UNKNOWN, provisional] {
+    // A refusal that may be reverted itself confirms nothing.
+    for wait in [PROVISIONAL, RefusalWait::Provisional(Some(ms(10_000)))] {
         let mut key = Key::new();
-        let saved = key.send(0).send_refused(provisional, 0).unwrap();
-        key.refuse(0, other, 10);
+        let saved = key.send(0).send_refused(wait, 0).unwrap();
+        key.refuse(0, wait, 10);
+        key.send(10_000).refuse(10_000, wait, 10_010);
+        assert!(key.ready(10_010) > 10_010);
         key.0.restore(saved);
-        assert_eq!(key.ready(10), 10, "{other:?}");
+        assert_eq!(key.ready(10_010), 10_010, "{wait:?}");
     }
+}
+
+#[test]
+fn certain_refusal_is_not_reverted() {
+    let mut key = Key::new();
+    let saved = key.send_refused(UNKNOWN, 0).unwrap();
+    key.0.restore(saved);
+    assert_eq!(key.ready(0), 1_000);
+}
+
+// reproduction 2
+#[test]
+fn unclear_refusals_of_several_calls_show_a_limit() {
+    let unclear = |key: &mut Key, is_first, millis| {
+        key.send(millis);
+        key.0.record_unclear(is_first, at(millis), at(millis + 20))
+    };
+    let mut key = Key::new();
+    key.send(0);
+    assert!(!unclear(&mut key, true, 100));
+    // Later refusals of the same call show nothing, and neither does the request that was sent before.
+    assert!(!unclear(&mut key, false, 200));
+    key.succeed(0, 250);
+    assert!(unclear(&mut key, true, 300));
+    assert!(unclear(&mut key, false, 10_000));
+    // A request is admitted: by its answer, or because it is not refused in time.
+    key.send(10_100).succeed(10_100, 10_150);
+    assert!(!unclear(&mut key, false, 10_200) && !unclear(&mut key, true, 10_300));
+    key.send(10_400);
+    assert!(!unclear(&mut key, true, 10_630) && unclear(&mut key, true, 10_640));
+    key.send(11_000);
+    assert!(unclear(&mut key, true, 11_229));
+    // Requests that are refused, fail or are not sent show nothing.
+    key.send(12_000).refuse(12_000, UNKNOWN, 12_020);
+    assert!(unclear(&mut key, false, 20_000));
+    key.send(21_000).fail(21_000, 21_010);
+    assert!(unclear(&mut key, false, 22_000));
+    key.send(23_000).0.refund(at(23_000));
+    assert!(unclear(&mut key, false, 24_000));
+    key.send(25_000).send(25_100).refuse(25_000, UNKNOWN, 25_110);
+    assert!(unclear(&mut key, false, 25_200));
 }
 
 #[test]
@@ -1066,10 +1119,16 @@ fn pause_may_end_early_with_a_probe_or_a_reverted_refusal() {
     key.refuse(0, exact(5_000), 10_100);
     assert!(!key.0.may_end_early(at(10_100)));
     let mut key = Key::paced(10.0, 0);
-    key.send(0).send_refused(RefusalWait::Provisional(ms(10_000)), 0);
+    key.send(0)
+        .send_refused(RefusalWait::Provisional(Some(ms(10_000))), 0);
     assert!(key.0.may_end_early(at(0)));
     key.refuse(0, exact(5_000), 10);
     assert!(!key.0.may_end_early(at(10)));
+    key.send(10_000).succeed(10_000, 10_010);
+    key.send_refused(PROVISIONAL, 20_000);
+    assert!(key.0.may_end_early(at(20_000)));
+    key.send(30_000).succeed(30_000, 30_010);
+    assert!(!key.0.may_end_early(at(30_010)));
 }
 
 #[test]
@@ -1104,6 +1163,7 @@ fn waits() -> impl Strategy<Value = RefusalWait> {
         1 => (0..3_000_u64).prop_map(exact),
         2 => (0..70_000_u64).prop_map(reset),
         1 => (0..1_000_u64).prop_map(reset),
+        1 => Just(PROVISIONAL),
     ]
 }
 
