@@ -125,10 +125,7 @@ impl<W: Clone> Admission<W> {
     ) -> T {
         let result = change(&mut self.limiter);
         self.add_queues();
-        let changed = std::mem::take(&mut self.limiter.changed);
-        if self.waiting > 0 {
-            self.serve_changed(changed, now, wakes);
-        }
+        self.serve_changed(now, wakes);
         result
     }
 
@@ -181,7 +178,12 @@ impl<W: Clone> Admission<W> {
         self.advance(now, wakes);
         if self.waiting == 0 || !self.queues[target.index()].has_waiters(request.constraint) {
             match self.acquire_now(target, request, None, now) {
-                Ok(grant) => return AdmissionOutcome::Granted(grant),
+                Ok(grant) => {
+                    if self.waiting > 0 {
+                        self.serve_changed(now, wakes);
+                    }
+                    return AdmissionOutcome::Granted(grant);
+                }
                 Err(Some(Denial::Unsatisfiable(why))) => {
                     return AdmissionOutcome::Rejected(Rejection::Unsatisfiable(why));
                 }

@@ -215,6 +215,10 @@ impl Limiter {
             grant.key = Some(id);
             grant.denial_epoch = set.begin_attempt(place, now);
             grant.is_probe = set.observed_mut(place, &mut self.key_table).charge(now);
+            if grant.is_probe {
+                // A request for a healthy key waits for the outcome of the probe.
+                self.changed.add_key(id);
+            }
             self.key_table.reserve(id, &mut grant);
             self.update_readiness(id, now);
         }

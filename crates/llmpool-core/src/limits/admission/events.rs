@@ -10,7 +10,6 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::super::changed::Changed;
 use super::super::denial::Wait;
 use super::super::fairness::Caller;
 use super::super::grant::Grant;
@@ -176,9 +175,7 @@ impl<W: Clone> Admission<W> {
         now: Timestamp,
     ) {
         let outcome = if is_slow {
-            // Leaves the limiter as it was before the grant, so there is nothing to serve.
             self.limiter.release(&mut grant, false, now);
-            self.limiter.changed = Changed::default();
             Uncollected::Woken(now)
         } else {
             let until = now + COLLECT_WITHIN;

@@ -5,8 +5,7 @@
 //! `Admission::blocked` lists it as waiting for a key of its target's key set (the keys that the target may
 //! use).
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::ops::Bound::{Excluded, Unbounded};
 
 use super::super::changed::Changed;
@@ -19,9 +18,17 @@ use super::{Admission, BlockedHead, Rejection, Waiter};
 use crate::time::Timestamp;
 
 impl<W: Clone> Admission<W> {
-    /// Serves the queues that a change of the limiter concerns.
+    /// Serves the queues that the latest changes of the limiter concern.
+    #[inline(always)]
+    pub(super) fn serve_changed(&mut self, now: Timestamp, wakes: &mut Vec<W>) {
+        let changed = std::mem::take(&mut self.limiter.changed);
+        if self.waiting > 0 {
+            self.serve_queues_of(changed, now, wakes);
+        }
+    }
+
     #[inline(never)]
-    pub(super) fn serve_changed(&mut self, changed: Changed, now: Timestamp, wakes: &mut Vec<W>) {
+    fn serve_queues_of(&mut self, changed: Changed, now: Timestamp, wakes: &mut Vec<W>) {
         let Changed { target, key, others } = changed;
         if others {
             for target in (0..self.queues.len()).map(|index| TargetId(index as u32)) {
@@ -74,22 +81,30 @@ impl<W: Clone> Admission<W> {
         self.serve(heads.collect(), now, wakes);
     }
 
-    /// Serves the queues of several targets, the oldest head first. `heads`: the first head of each target.
-    fn serve(&mut self, mut heads: BinaryHeap<Reverse<BlockedHead>>, now: Timestamp, wakes: &mut Vec<W>) {
-        while let Some(Reverse(head)) = heads.pop() {
+    /// Serves the queues of several targets, the oldest head first. `heads`: the first head of each target. When a
+    /// head no longer waits for a key, also serves the younger heads for which no key was left before.
+    fn serve(&mut self, mut heads: BTreeSet<BlockedHead>, now: Timestamp, wakes: &mut Vec<W>) {
+        while let Some(head) = heads.pop_first() {
+            let target = head.1;
             if !self.refresh_head(head, now) {
                 self.serve_head(head, now, wakes);
             }
-            heads.extend(self.next_head(head.1, Some(head)));
+            heads.extend(self.next_head(target, Some(head)));
+            if !self.blocked[target.index()].contains(&head) {
+                let neighbours = self.limiter.neighbours(target).iter();
+                heads.extend(neighbours.filter_map(|other| self.next_head(*other, Some(head))));
+            }
         }
+        // The grants may have changed what other requests wait for.
+        self.serve_changed(now, wakes);
     }
 
     /// Returns the head of a target that follows `previous` in the order of queue positions, or the first head if
     /// `previous` is `None`.
-    fn next_head(&self, target: TargetId, previous: Option<BlockedHead>) -> Option<Reverse<BlockedHead>> {
+    fn next_head(&self, target: TargetId, previous: Option<BlockedHead>) -> Option<BlockedHead> {
         let from = previous.map_or(Unbounded, Excluded);
         let mut heads = self.blocked[target.index()].range((from, Unbounded));
-        heads.next().copied().map(Reverse)
+        heads.next().copied()
     }
 
     /// Asks the limiter for a grant for a queue head. Rejects the head if its deadline is too early.
