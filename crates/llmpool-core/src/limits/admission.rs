@@ -39,6 +39,7 @@ use super::key_constraint::KeyConstraint;
 use super::limiter::{Limiter, ProvisionalCooldown};
 use super::limits::Limits;
 use super::quota_group::QuotaGroupId;
+use super::saved_limits::SavedLimits;
 use super::target::{TargetId, TargetLimits};
 use super::wait_queue::{AcquireRequest, QueuePosition, Ticket, WaitQueue};
 use crate::time::Timestamp;
@@ -353,6 +354,15 @@ impl<W: Clone> Admission<W> {
         self.limiter.set_cooldown(key, reason, until, now);
         self.reject_without_keys(Some(key), now, wakes);
         self.serve_key(Some(key), now, wakes);
+    }
+
+    /// Adds the state that another limiter saved `elapsed` ago. See [`Limiter::load`].
+    pub fn load(&mut self, saved: &[SavedLimits], elapsed: Duration, now: Timestamp, wakes: &mut Vec<W>) {
+        self.limiter.load(saved, elapsed, now);
+        for key in self.limiter.key_ids() {
+            self.reject_without_keys(Some(key), now, wakes);
+            self.serve_key(Some(key), now, wakes);
+        }
     }
 
     /// Replaces the limits of a target. See [`Limiter::set_target_limits`].

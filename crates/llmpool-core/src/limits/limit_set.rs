@@ -2,12 +2,15 @@
 //!
 //! An attempt is charged to all counters of the set at once. Each counter recovers independently.
 
+use std::time::Duration;
+
 use super::bucket::Bucket;
 use super::charge_id::ChargeId;
 use super::demand::Demand;
 use super::limits::{LimitKind, Limits};
 use super::obstacle::Obstacle;
 use super::per_minute::PerMinute;
+use super::saved_limits::SavedState;
 use super::window::SlidingWindow;
 use crate::time::Timestamp;
 
@@ -217,6 +220,22 @@ impl LimitSet {
         self.unsettled() > 0
     }
 
+    /// Returns the charges that still count.
+    pub(super) fn save(&self, now: Timestamp) -> SavedState {
+        let mut state = SavedState::default();
+        if let Some(counters) = &self.counters {
+            counters.save(&mut state, now);
+        }
+        state
+    }
+
+    /// Adds charges that were saved `elapsed` ago to the counters of limits that are configured.
+    pub(super) fn load(&mut self, state: &SavedState, elapsed: Duration, seq: u64, now: Timestamp) {
+        if let Some(counters) = &mut self.counters {
+            counters.load(state, elapsed, seq, now);
+        }
+    }
+
     /// Fills the token buckets and clears the sliding windows.
     pub(super) fn reset(&mut self, seq: u64) {
         if let Some(counters) = &mut self.counters {
@@ -310,6 +329,32 @@ impl Counters {
         }
         if let Some(minute) = &mut self.per_minute {
             minute.resume(seq, now);
+        }
+    }
+
+    fn save(&self, state: &mut SavedState, now: Timestamp) {
+        let windows = [(&self.tokens, &mut state.tokens), (&self.day, &mut state.day)];
+        for (window, saved) in windows {
+            *saved = window.as_ref().map_or_else(Vec::new, |window| window.save(now));
+        }
+        state.missing_in_bucket = self.bucket.as_ref().map_or(0.0, |bucket| bucket.missing(now));
+        if let Some(minute) = &self.per_minute {
+            minute.save(state, now);
+        }
+    }
+
+    fn load(&mut self, state: &SavedState, elapsed: Duration, seq: u64, now: Timestamp) {
+        let windows = [(&mut self.tokens, &state.tokens), (&mut self.day, &state.day)];
+        for (window, saved) in windows {
+            if let Some(window) = window {
+                window.load(saved, elapsed, seq, now);
+            }
+        }
+        if let Some(bucket) = &mut self.bucket {
+            bucket.charge_missing(state.missing_in_bucket, elapsed, seq, now);
+        }
+        if let Some(minute) = &mut self.per_minute {
+            minute.load(state, elapsed, seq, now);
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod denials;
 mod queries;
+mod saving;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,10 +8,11 @@
 
 use std::sync::PoisonError;
 use std::task::Waker;
+use std::time::Duration;
 
 use llmpool_core::limits::{
     Admission, CooldownReason, KeyId, KeyLimits, Limiter, Limits, ProvisionalCooldown, QuotaGroupId,
-    TargetId, TargetLimits, Ticket,
+    SavedLimits, TargetId, TargetLimits, Ticket,
 };
 use llmpool_core::time::Timestamp;
 
@@ -103,6 +104,11 @@ impl SharedAdmission {
     /// effect if a current cooldown of the key ends later.
     pub(crate) fn set_cooldown(&self, key: KeyId, reason: CooldownReason, until: Timestamp) {
         self.change(|admission, now, wakes| admission.set_cooldown(key, reason, until, now, wakes));
+    }
+
+    /// Adds the state of limits that was saved `elapsed` ago.
+    pub(crate) fn load(&self, saved: &[SavedLimits], elapsed: Duration) {
+        self.change(|admission, now, wakes| admission.load(saved, elapsed, now, wakes));
     }
 
     /// Reverts a cooldown that started when it was unclear whether the key was to blame. Called when the key
