@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use llmpool_core::limits::{
-    CooldownReason, Demand, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits, LimitScope, Limiter,
-    Limits, RateLimit, RefusalWait, SavedLimits, SavedScope, TargetId, TargetLimits,
+    CooldownReason, Demand, Grant, KeyAvailability, KeyConstraint, KeyId, KeyLimits, LearnedPace, LimitScope,
+    Limiter, Limits, RateLimit, RefusalWait, SavedCharge, SavedCooldown, SavedLimits, SavedScope, SavedState,
+    TargetId, TargetLimits,
 };
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
+use serde_json::json;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -516,4 +518,52 @@ fn absurd_values_neither_panic_nor_last() {
     }
     assert!(!next.send(0, time));
     next.limiter.load(&saved, Duration::MAX, next.at(time));
+}
+
+/// The names are part of the format of the state file.
+#[test]
+fn serialized_state_has_the_documented_names() {
+    let charge = SavedCharge {
+        counts_for_ms: 1,
+        amount: 2,
+    };
+    let state = SavedState {
+        missing_in_bucket: 3.5,
+        missing_in_minute: 4.5,
+        single_for_ms: 5,
+        minute: vec![charge],
+        tokens: vec![charge],
+        day: vec![charge],
+        cooldowns: vec![SavedCooldown {
+            reason: CooldownReason::NoQuota,
+            ends_in_ms: 6,
+        }],
+        learned: Some(LearnedPace {
+            per_second: Some(7.5),
+            worked: 8.5,
+            available: 9.5,
+            idle_for_ms: 10,
+            paused_for_ms: Some(11),
+        }),
+    };
+    let charges = json!([{"counts_for_ms": 1, "amount": 2}]);
+    let expected = json!({
+        "missing_in_bucket": 3.5,
+        "missing_in_minute": 4.5,
+        "single_for_ms": 5,
+        "minute": charges,
+        "tokens": charges,
+        "day": charges,
+        "cooldowns": [{"reason": "no_quota", "ends_in_ms": 6}],
+        "learned": {
+            "per_second": 7.5,
+            "worked": 8.5,
+            "available": 9.5,
+            "idle_for_ms": 10,
+            "paused_for_ms": 11,
+        },
+    });
+    assert_eq!(serde_json::to_value(&state).unwrap(), expected);
+    assert_eq!(serde_json::from_value::<SavedState>(expected).unwrap(), state);
+    assert_eq!(serde_json::to_value(SavedState::default()).unwrap(), json!({}));
 }
