@@ -34,6 +34,8 @@ struct Config {
     of_group: Option<Limits>,
     of_target: Limits,
     scope: LimitScope,
+    /// Whether no pace is inferred from refusals.
+    is_fixed: bool,
 }
 
 impl Process {
@@ -42,6 +44,7 @@ impl Process {
         let mut limiter = Limiter::new();
         let limits = KeyLimits {
             limits: config.of_keys,
+            learn: !config.is_fixed,
             ..KeyLimits::default()
         };
         let group = config.of_group.map(|limits| limiter.add_group(limits, true));
@@ -147,12 +150,17 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #[test]
-    fn charges_over_restarts_exceed_no_limit(steps in steps(), place in 0..3_usize) {
+    fn charges_over_restarts_exceed_no_limit(steps in steps(), place in 0..3_usize, is_paced in any::<bool>()) {
         let mut config = Config::default();
+        let mut limits = limits();
+        if !is_paced {
+            // Otherwise, the bucket of `rpm` hides that of `rate_limit`.
+            limits.rpm = None;
+        }
         match place {
-            0 => config.of_keys = limits(),
-            1 => config.of_group = Some(limits()),
-            _ => config.of_target = limits(),
+            0 => config.of_keys = limits,
+            1 => config.of_group = Some(limits),
+            _ => config.of_target = limits,
         }
         let mut process = Process::start(config, Duration::ZERO);
         let only = KeyConstraint::Key(process.keys[0]);
@@ -195,7 +203,7 @@ proptest! {
             }
         }
         let requests: Vec<_> = sent.iter().map(|(at, _)| (*at, 1)).collect();
-        prop_assert!(most(&requests, MINUTE) <= 12, "{:?}", sent);
+        prop_assert!(!is_paced || most(&requests, MINUTE) <= 12, "{:?}", sent);
         prop_assert!(most(&sent, MINUTE) <= 100, "{:?}", sent);
         prop_assert!(most(&requests, DAY) <= 40, "{:?}", sent);
         for (index, (from, _)) in sent.iter().enumerate() {
@@ -318,6 +326,7 @@ fn joined_keys_count_for_their_quota_group() {
         ..Config::default()
     };
     let joined = Config {
+        of_keys: rpd,
         of_group: Some(rpd),
         ..Config::default()
     };
@@ -325,9 +334,10 @@ fn joined_keys_count_for_their_quota_group() {
     for _ in 0..4 {
         assert!(process.send(0, SECOND));
     }
-    let mut process = process.restart(joined, SECOND, MINUTE);
-    assert!(process.send(0, MINUTE));
+    let process = process.restart(joined, SECOND, MINUTE);
     // A restart without another change adds nothing.
+    let mut process = process.restart(joined, MINUTE, MINUTE);
+    assert!(process.send(0, MINUTE));
     let mut process = process.restart(joined, MINUTE, MINUTE * 2);
     assert!(!process.send(0, MINUTE * 2));
     // What the group has used counts for each of its keys.
@@ -380,12 +390,19 @@ fn model_denial_survives() {
         .limiter
         .record_refusal(&grant, CooldownReason::Forbidden, None, now);
     process.limiter.release(&mut grant, true, now);
-    let next = process.restart(config, SECOND * 11, SECOND * 31);
+    let mut next = process.restart(config, SECOND * 11, SECOND * 31);
     let end = next.at(SECOND * 61);
     assert_eq!(next.availability(0, SECOND * 31), KeyAvailability::Forbidden(end));
     assert_eq!(next.availability(1, SECOND * 31), KeyAvailability::Healthy);
     let key = next.limiter.key_availability(next.keys[0], next.at(SECOND * 31));
     assert_eq!(key, KeyAvailability::Healthy, "for other models");
+    // The success of a probe lifts the denial.
+    let only = KeyConstraint::Key(next.keys[0]);
+    let mut probe = next.acquire_with(only, 0, SECOND * 61).unwrap();
+    let now = next.at(SECOND * 61);
+    next.limiter.record_success(&probe, now);
+    next.limiter.release(&mut probe, true, now);
+    assert_eq!(next.availability(0, SECOND * 61), KeyAvailability::Healthy);
 }
 
 /// Sends requests with the first key at 4 per second for 20 s, of which the last is refused.
@@ -455,7 +472,7 @@ fn learned_pace_is_forgotten_over_a_restart_if_it_delays_nothing() {
     assert_eq!(next.limiter.observed_per_minute(next.keys[0]), None);
     // Each process lives for a second, and sends no request.
     let (mut process, mut time, mut kept) = (process, refused, 0);
-    while process.limiter.observed_per_minute(process.keys[0]).is_some() {
+    while kept < 100 && process.limiter.observed_per_minute(process.keys[0]).is_some() {
         process = process.restart(config, time + SECOND, time + SECOND * 2);
         (time, kept) = (time + SECOND * 2, kept + 1);
     }
@@ -489,6 +506,160 @@ fn single_requests_after_a_refusal_survive() {
     };
     assert_eq!(burst(SECOND * 590), 1);
     assert_eq!(burst(SECOND * 596), 3);
+    let mut saved = process.limiter.save(process.at(SECOND));
+    let key = saved
+        .iter_mut()
+        .find(|saved| saved.scope == SavedScope::Key(process.keys[0]));
+    key.unwrap().state.single_for_ms = u64::MAX;
+    let mut next = Process::start(config, SECOND);
+    next.limiter.load(&saved, Duration::ZERO, next.at(SECOND));
+    let time = MINUTE * 11;
+    let burst = (0..5).filter(|_| next.acquire_with(only, 0, time).is_some());
+    assert_eq!(burst.count(), 3, "ten minutes at most");
+}
+
+/// A process that is restarted every few seconds admits requests at the same times as one that is not, within
+/// rounding.
+#[test]
+fn restarts_do_not_change_the_pace_of_requests() {
+    let rpm = Limits {
+        rpm: Some(60),
+        ..Limits::default()
+    };
+    let tpm = Limits {
+        tpm: Some(60),
+        ..Limits::default()
+    };
+    let bucket = Limits::from(Some(RateLimit::new(4, 0.7).unwrap()));
+    for (limits, is_refused) in [(rpm, false), (rpm, true), (bucket, false), (tpm, false)] {
+        let config = Config {
+            of_keys: limits,
+            is_fixed: true,
+            ..Config::default()
+        };
+        let mut steady = Process::start(config, Duration::ZERO);
+        let mut restarted = Process::start(config, Duration::ZERO);
+        let only = KeyConstraint::Key(steady.keys[0]);
+        if is_refused {
+            for process in [&mut steady, &mut restarted] {
+                let mut grant = process.acquire_with(only, 1, SECOND).unwrap();
+                let (now, reason) = (process.at(SECOND), CooldownReason::Throttled);
+                process.limiter.record_refusal(&grant, reason, Some(SECOND), now);
+                process.limiter.release(&mut grant, true, now);
+                process.limiter.set_enabled(process.keys[0], true, now);
+            }
+        }
+        let (mut by_steady, mut by_restarted) = (0_i32, 0_i32);
+        for step in 200..24_000 {
+            let time = SECOND * step / 100;
+            // An idle time lets bursts recover.
+            if !(9_000..11_000).contains(&step) {
+                by_steady += i32::from(steady.acquire_with(only, 1, time).is_some());
+                by_restarted += i32::from(restarted.acquire_with(only, 1, time).is_some());
+            }
+            let differ = (by_steady - by_restarted).abs();
+            assert!(
+                differ <= 1,
+                "{limits:?} {is_refused} {time:?}: {by_steady} {by_restarted}"
+            );
+            if step % 430 == 0 {
+                restarted = restarted.restart(config, time, time);
+            }
+        }
+        assert!(by_steady > 100);
+    }
+}
+
+fn learned(learned: LearnedPace, process: &Process) -> [SavedLimits; 1] {
+    [SavedLimits {
+        scope: SavedScope::Model(process.target, process.keys[0]),
+        state: SavedState {
+            learned: Some(learned),
+            ..SavedState::default()
+        },
+    }]
+}
+
+#[test]
+fn loaded_pace_returns_to_the_one_that_worked() {
+    let pace = LearnedPace {
+        per_second: Some(1.0),
+        worked: 4.0,
+        available: -1.0,
+        ..LearnedPace::default()
+    };
+    let mut process = Process::start(Config::default(), Duration::ZERO);
+    let (only, saved) = (KeyConstraint::Key(process.keys[0]), learned(pace, &process));
+    process.limiter.load(&saved, Duration::ZERO, process.at(SECOND));
+    assert!(process.acquire_with(only, 0, SECOND * 2).is_none());
+    let mut rates = Vec::new();
+    for step in 1..=400 {
+        let time = SECOND * 3 + SECOND * step / 10;
+        if let Some(mut grant) = process.acquire_with(only, 0, time) {
+            let now = process.at(time);
+            process.limiter.record_success(&grant, now);
+            process.limiter.release(&mut grant, true, now);
+        }
+        rates.push(process.limiter.observed_per_minute(process.keys[0]).unwrap() / 60.0);
+    }
+    assert!(
+        rates[100] < 2.0 && rates[399] >= 4.0,
+        "{} {}",
+        rates[100],
+        rates[399]
+    );
+}
+
+#[test]
+fn loaded_pace_is_never_faster_than_the_known_one() {
+    let pace = |per_second| LearnedPace {
+        per_second: Some(per_second),
+        available: 1.0,
+        ..LearnedPace::default()
+    };
+    let mut process = Process::start(Config::default(), Duration::ZERO);
+    let mut per_minute = Vec::new();
+    for per_second in [2.0, 1.0, 3.0, 0.0] {
+        let saved = learned(pace(per_second), &process);
+        process.limiter.load(&saved, Duration::ZERO, process.at(SECOND));
+        per_minute.push(
+            process
+                .limiter
+                .observed_per_minute(process.keys[0])
+                .unwrap()
+                .round(),
+        );
+    }
+    assert_eq!(per_minute, [120.0, 60.0, 60.0, 1.0]);
+}
+
+#[test]
+fn key_that_learns_nothing_loads_only_the_pause() {
+    let (process, refused) = refused_process(Config::default(), RefusalWait::Exact(SECOND * 10));
+    let fixed = Config {
+        is_fixed: true,
+        ..Config::default()
+    };
+    let next = process.restart(fixed, refused, refused);
+    assert_eq!(next.limiter.observed_per_minute(next.keys[0]), None);
+    let end = next.at(refused + SECOND * 10);
+    assert_eq!(next.availability(0, refused), KeyAvailability::Throttled(end));
+}
+
+#[test]
+fn loaded_cooldown_ends_no_longer_one() {
+    let mut process = Process::start(Config::default(), Duration::ZERO);
+    let (key, now) = (process.keys[0], process.at(SECOND));
+    process
+        .limiter
+        .set_cooldown(key, CooldownReason::Invalid, now + MINUTE, now);
+    let saved = process.limiter.save(now);
+    let end = now + MINUTE * 10;
+    process
+        .limiter
+        .set_cooldown(key, CooldownReason::Invalid, end, now);
+    process.limiter.load(&saved, Duration::ZERO, now);
+    assert_eq!(process.availability(0, SECOND), KeyAvailability::Invalid(end));
 }
 
 /// A state file can be damaged or made by hand.
@@ -498,7 +669,7 @@ fn absurd_values_neither_panic_nor_last() {
         of_target: limits(),
         ..Config::default()
     };
-    let (_, time) = (0, SECOND * 100);
+    let time = SECOND * 100;
     let mut process = Process::start(config, Duration::ZERO);
     process.send(10, SECOND);
     let mut saved: Vec<SavedLimits> = process.limiter.save(process.at(SECOND));
@@ -531,6 +702,7 @@ fn serialized_state_has_the_documented_names() {
         missing_in_bucket: 3.5,
         missing_in_minute: 4.5,
         single_for_ms: 5,
+        missing_in_single: 0.5,
         minute: vec![charge],
         tokens: vec![charge],
         day: vec![charge],
@@ -551,6 +723,7 @@ fn serialized_state_has_the_documented_names() {
         "missing_in_bucket": 3.5,
         "missing_in_minute": 4.5,
         "single_for_ms": 5,
+        "missing_in_single": 0.5,
         "minute": charges,
         "tokens": charges,
         "day": charges,

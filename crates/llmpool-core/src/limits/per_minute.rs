@@ -149,8 +149,10 @@ impl PerMinute {
     pub(super) fn save(&self, state: &mut SavedState, now: Timestamp) {
         state.minute = self.log.save(now);
         state.missing_in_minute = self.pace.missing(now);
-        let spacing = self.spacing.as_ref();
-        state.single_for_ms = spacing.map_or(0, |spacing| millis(spacing.until.since(now)));
+        if let Some(spacing) = &self.spacing {
+            state.single_for_ms = millis(spacing.until.since(now));
+            state.missing_in_single = spacing.bucket.missing(now);
+        }
     }
 
     /// Adds what was saved `elapsed` ago.
@@ -163,7 +165,7 @@ impl PerMinute {
             self.space_until(now + spaced, seq);
         }
         if let Some(spacing) = &mut self.spacing {
-            let missing = state.missing_in_minute.min(1.0);
+            let missing = state.missing_in_single;
             spacing.bucket.charge_missing(missing, elapsed, seq, now);
         }
         self.full_until = Some(self.log.ready_at(1, now)).filter(|until| *until > now);
