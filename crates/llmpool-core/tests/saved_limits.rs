@@ -589,6 +589,7 @@ fn loaded_pace_returns_to_the_one_that_worked() {
         ..LearnedPace::default()
     };
     let mut process = Process::start(Config::default(), Duration::ZERO);
+    process.origin = Timestamp::ZERO + MINUTE * 60;
     let (only, saved) = (KeyConstraint::Key(process.keys[0]), learned(pace, &process));
     process.limiter.load(&saved, Duration::ZERO, process.at(SECOND));
     assert!(process.acquire_with(only, 0, SECOND * 2).is_none());

@@ -60,6 +60,13 @@ impl HealthState {
         }
     }
 
+    /// Returns the cooldown, to be saved.
+    pub(super) fn save(self, now: Timestamp) -> Option<SavedCooldown> {
+        let (until, reason) = self.cooldown()?;
+        let ends_in_ms = millis(until.since(now));
+        Some(SavedCooldown { reason, ends_in_ms })
+    }
+
     /// Returns the state, with `Probing` replaced by the cooldown that preceded the probes.
     fn without_probes(self) -> Self {
         match self {
@@ -266,13 +273,6 @@ impl Health {
         if self.cooldown_until().is_none_or(|known| known < until) {
             self.start_cooldown(reason, until);
         }
-    }
-
-    /// Returns the cooldown that has not been followed by a success.
-    pub(super) fn save(&self, now: Timestamp) -> Option<SavedCooldown> {
-        let (until, reason) = self.state.cooldown()?;
-        let ends_in_ms = millis(until.since(now));
-        Some(SavedCooldown { reason, ends_in_ms })
     }
 
     /// Sets the state to healthy and forgets all earlier refusals.

@@ -25,7 +25,6 @@ use super::observed_limits::ObservedLimits;
 use super::obstacle::Obstacle;
 use super::quota_group::QuotaGroupId;
 use super::ready_index::{Readiness, ReadyIndex};
-use super::saved_limits::{SavedState, remaining};
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug)]
@@ -133,32 +132,9 @@ impl KeySet {
         self.groups[place.group].deny(place.key, epoch, duration, now);
     }
 
-    /// Returns what is known of a key for this model, to be saved.
-    pub(super) fn save(&self, place: KeyPlace, table: &KeyTable, now: Timestamp) -> SavedState {
-        let denial = self.groups[place.group].keys[place.key].denial.as_ref();
-        SavedState {
-            cooldowns: denial.and_then(|denial| denial.save(now)).into_iter().collect(),
-            learned: self.observed(place, table).save(now),
-            ..SavedState::default()
-        }
-    }
-
-    /// Adds what was known of a key for this model `elapsed` ago.
-    pub(super) fn load(
-        &mut self,
-        place: KeyPlace,
-        state: &SavedState,
-        elapsed: Duration,
-        table: &mut KeyTable,
-        now: Timestamp,
-    ) {
-        for cooldown in &state.cooldowns {
-            let until = now + remaining(cooldown.ends_in_ms, elapsed);
-            self.groups[place.group].deny_until(place.key, until);
-        }
-        if let Some(learned) = &state.learned {
-            self.observed_mut(place, table).load(learned, elapsed, now);
-        }
+    /// Records that the model is refused to a key until `until` at least.
+    pub(super) fn deny_until(&mut self, place: KeyPlace, until: Timestamp) {
+        self.groups[place.group].deny_until(place.key, until);
     }
 
     pub(super) fn denial_state(&self, place: KeyPlace) -> Option<HealthState> {

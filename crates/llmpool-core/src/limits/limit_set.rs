@@ -223,16 +223,35 @@ impl LimitSet {
     /// Returns the charges that still count.
     pub(super) fn save(&self, now: Timestamp) -> SavedState {
         let mut state = SavedState::default();
-        if let Some(counters) = &self.counters {
-            counters.save(&mut state, now);
+        let Some(counters) = &self.counters else {
+            return state;
+        };
+        let save = |window: &Option<SlidingWindow>| window.as_ref().map(|window| window.save(now));
+        state.tokens = save(&counters.tokens).unwrap_or_default();
+        state.day = save(&counters.day).unwrap_or_default();
+        state.missing_in_bucket = self.bucket().map_or(0.0, |bucket| bucket.missing(now));
+        if let Some(minute) = &counters.per_minute {
+            minute.save(&mut state, now);
         }
         state
     }
 
-    /// Adds charges that were saved `elapsed` ago to the counters of limits that are configured.
+    /// Adds charges that were saved `elapsed` ago to the counters of the configured limits.
     pub(super) fn load(&mut self, state: &SavedState, elapsed: Duration, seq: u64, now: Timestamp) {
-        if let Some(counters) = &mut self.counters {
-            counters.load(state, elapsed, seq, now);
+        let Some(counters) = &mut self.counters else {
+            return;
+        };
+        if let Some(window) = &mut counters.tokens {
+            window.load(&state.tokens, elapsed, seq, now);
+        }
+        if let Some(window) = &mut counters.day {
+            window.load(&state.day, elapsed, seq, now);
+        }
+        if let Some(bucket) = &mut counters.bucket {
+            bucket.charge_missing(state.missing_in_bucket, elapsed, seq, now);
+        }
+        if let Some(minute) = &mut counters.per_minute {
+            minute.load(state, elapsed, seq, now);
         }
     }
 
@@ -329,32 +348,6 @@ impl Counters {
         }
         if let Some(minute) = &mut self.per_minute {
             minute.resume(seq, now);
-        }
-    }
-
-    fn save(&self, state: &mut SavedState, now: Timestamp) {
-        let windows = [(&self.tokens, &mut state.tokens), (&self.day, &mut state.day)];
-        for (window, saved) in windows {
-            *saved = window.as_ref().map_or_else(Vec::new, |window| window.save(now));
-        }
-        state.missing_in_bucket = self.bucket.as_ref().map_or(0.0, |bucket| bucket.missing(now));
-        if let Some(minute) = &self.per_minute {
-            minute.save(state, now);
-        }
-    }
-
-    fn load(&mut self, state: &SavedState, elapsed: Duration, seq: u64, now: Timestamp) {
-        let windows = [(&mut self.tokens, &state.tokens), (&mut self.day, &state.day)];
-        for (window, saved) in windows {
-            if let Some(window) = window {
-                window.load(saved, elapsed, seq, now);
-            }
-        }
-        if let Some(bucket) = &mut self.bucket {
-            bucket.charge_missing(state.missing_in_bucket, elapsed, seq, now);
-        }
-        if let Some(minute) = &mut self.per_minute {
-            minute.load(state, elapsed, seq, now);
         }
     }
 

@@ -90,20 +90,15 @@ pub struct SavedCooldown {
 #[serde(default)]
 pub struct LearnedPace {
     /// Requests per second. `None` if no pace was learned.
-    #[serde(skip_serializing_if = "is_default")]
     pub per_second: Option<f64>,
     /// The pace in requests per second to which the pace returns after an outage.
-    #[serde(skip_serializing_if = "is_default")]
     pub worked: f64,
     /// Number of requests that the pace admits at once.
-    #[serde(skip_serializing_if = "is_default")]
     pub available: f64,
     /// Time since the pace last delayed a request, or since a request was last refused.
-    #[serde(skip_serializing_if = "is_default")]
     pub idle_for_ms: u64,
     /// The remaining time of the pause. 0 if the pause has ended, so that the next request is a probe. `None` if no
     /// request was refused since the last success.
-    #[serde(skip_serializing_if = "is_default")]
     pub paused_for_ms: Option<u64>,
 }
 

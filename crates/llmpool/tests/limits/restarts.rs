@@ -380,10 +380,12 @@ async fn members_of_the_state_file_have_the_documented_names() {
     let expected = [
         "account",
         "amount",
+        "available",
         "cooldowns",
         "counts_for_ms",
         "day",
         "ends_in_ms",
+        "idle_for_ms",
         "key",
         "learned",
         "minute",
@@ -392,10 +394,12 @@ async fn members_of_the_state_file_have_the_documented_names() {
         "missing_in_single",
         "model",
         "paused_for_ms",
+        "per_second",
         "provider",
         "reason",
         "single_for_ms",
         "tokens",
+        "worked",
     ];
     assert_eq!(found, expected.map(str::to_owned).into());
 }

@@ -22,28 +22,29 @@ impl Limiter {
         for id in self.key_ids() {
             let (key, group) = (&self.key_table.keys[id.index()], self.key_table.group_of(id));
             let mut state = key.limit_set.save(now);
-            let healths = [&key.health, &group.health].into_iter();
+            let healths = [key.health.state(), group.health.state()].into_iter();
             state.cooldowns = healths.filter_map(|health| health.save(now)).collect();
             add(SavedScope::Key(id), state);
         }
         for group in self.key_table.groups.iter().filter(|group| group.is_declared) {
-            add(
-                SavedScope::Account(group.members.clone()),
-                group.limit_set.save(now),
-            );
+            let scope = SavedScope::Account(group.members.clone());
+            add(scope, group.limit_set.save(now));
         }
         for (id, target) in (0..).map(TargetId).zip(&self.targets) {
             let mut state = target.limit_set.save(now);
-            state.cooldowns = target.health.save(now).into_iter().collect();
+            state.cooldowns.extend(target.health.state().save(now));
             add(SavedScope::Target(id), state);
-            for (set, key) in target
-                .key_set
-                .iter()
-                .flat_map(|set| set.members.iter().map(move |key| (set, *key)))
-            {
-                if let Some(place) = set.place_of(key, &self.key_table) {
-                    add(SavedScope::Model(id, key), set.save(place, &self.key_table, now));
-                }
+            for key in self.keys_of(id) {
+                let Some((set, place)) = self.place_of(id, *key) else {
+                    continue;
+                };
+                let denial = set.denial_state(place);
+                let state = SavedState {
+                    cooldowns: denial.and_then(|denial| denial.save(now)).into_iter().collect(),
+                    learned: set.observed(place, &self.key_table).save(now),
+                    ..SavedState::default()
+                };
+                add(SavedScope::Model(id, *key), state);
             }
         }
         saved
@@ -98,10 +99,18 @@ impl Limiter {
                     }
                 }
                 SavedScope::Model(target, key) => {
-                    if let Some(set) = &mut self.targets[target.index()].key_set
-                        && let Some(place) = set.place_of(*key, &self.key_table)
-                    {
-                        set.load(place, state, elapsed, &mut self.key_table, now);
+                    let Some(set) = &mut self.targets[target.index()].key_set else {
+                        continue;
+                    };
+                    let Some(place) = set.place_of(*key, &self.key_table) else {
+                        continue;
+                    };
+                    for cooldown in &state.cooldowns {
+                        set.deny_until(place, end(cooldown));
+                    }
+                    if let Some(learned) = &state.learned {
+                        let observed = set.observed_mut(place, &mut self.key_table);
+                        observed.load(learned, elapsed, now);
                     }
                 }
             }

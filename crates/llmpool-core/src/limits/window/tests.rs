@@ -126,7 +126,7 @@ fn after_minutes(minutes: u64) -> Timestamp {
 /// The segments of the window and of the loaded charges begin at different times.
 #[test]
 fn charge_after_loading_can_be_corrected() {
-    let loaded = saved(10, after_minutes(20), after_minutes(29));
+    let loaded = saved(10, after_minutes(15), after_minutes(15));
     let mut window = SlidingWindow::day(100, 0);
     window.charge(5, after_minutes(60));
     window.load(&loaded, Duration::ZERO, 2, after_minutes(61));
@@ -140,9 +140,10 @@ fn charge_after_loading_can_be_corrected() {
 fn expired_charge_corrects_nothing_that_was_loaded() {
     let loaded = saved(10, after_minutes(0), after_minutes(0));
     let mut window = SlidingWindow::day(100, 0);
-    let charge = window.charge_first(50, after_minutes(0));
+    let charge = window.charge_first(50, after_minutes(14));
     let now = after_minutes(24 * 60 + 15);
-    window.load(&loaded, Duration::from_secs(24 * 3600), 2, now);
+    // The loaded charge was made in the span from 10 to 25 minutes.
+    window.load(&loaded, Duration::from_secs((24 * 60 + 5) * 60), 2, now);
     assert_eq!(window.available(now), 90);
     window.correct(charge, 50, 0);
     assert_eq!(window.available(now), 90);
