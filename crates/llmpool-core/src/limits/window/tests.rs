@@ -128,7 +128,7 @@ fn after_minutes(minutes: u64) -> Timestamp {
 fn charge_after_loading_can_be_corrected() {
     let loaded = saved(10, after_minutes(15), after_minutes(15));
     let mut window = SlidingWindow::day(100, 0);
-    window.charge(5, after_minutes(60));
+    window.charge(5, after_minutes(40));
     window.load(&loaded, Duration::ZERO, 2, after_minutes(61));
     let (seq, at) = (3, after_minutes(62));
     window.charge(20, at);
