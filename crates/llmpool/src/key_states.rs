@@ -33,7 +33,6 @@ impl Providers {
         let mut state = StoredState {
             version: VERSION,
             salt,
-            saved_at: Some(wall_now.as_millis() as u64),
             models: self.models().map(stored_model).collect(),
             ..StoredState::default()
         };
@@ -52,6 +51,9 @@ impl Providers {
             ));
         }
         state.limits = Some(limits);
+        // Read last, so that no more time counts as passed when the limits are loaded than has passed since they were
+        // read.
+        state.saved_at = Some(clock::wall_now().as_millis() as u64);
         state.write(path.as_ref())
     }
 
@@ -74,7 +76,7 @@ impl Providers {
             return Ok(0);
         };
         let (wall_now, elapsed) = state.now();
-        // Both times are rounded down to milliseconds.
+        // The time of saving is rounded down to milliseconds.
         let elapsed = elapsed.saturating_sub(Duration::from_millis(1));
         let mut loaded = 0;
         for provider in self.pools() {
