@@ -19,15 +19,19 @@ use tokio::time::{Instant, Sleep};
 /// because tokio limits the duration of a sleep.
 const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
+/// The timestamp of the first use of the clock. Not 0, because a state file can describe times before the start of
+/// the process.
+const START: Timestamp = Timestamp::from_nanos(3600 * 1_000_000_000);
+
 fn origin() -> Instant {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
     *ORIGIN.get_or_init(Instant::now)
 }
 
-/// Returns the current time, measured from the first use of the clock in this process.
+/// Returns the current time, measured from an hour before the first use of the clock in this process.
 pub(crate) fn now() -> Timestamp {
     let origin = origin();
-    Timestamp::ZERO + Instant::now().saturating_duration_since(origin)
+    START + Instant::now().saturating_duration_since(origin)
 }
 
 /// Returns the system time as a duration since the Unix epoch.
@@ -104,7 +108,7 @@ where
 
 fn instant_of(at: Timestamp) -> Instant {
     origin()
-        .checked_add(at.since(Timestamp::ZERO))
+        .checked_add(at.since(START))
         .unwrap_or_else(|| Instant::now() + MAX_SLEEP)
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
-use llmpool_core::limits::{KeyAvailability, KeyId};
+use llmpool_core::limits::{KeyAvailability, KeyId, TargetId};
 
 use crate::error::Error;
 use crate::openai_compatible::OpenAiCompatible;
@@ -13,12 +13,12 @@ use crate::providers::Providers;
 use crate::stored_state::{
     StoredAffinity, StoredKey, StoredKeyState, StoredLoad, StoredModel, StoredState, VERSION, fingerprint,
 };
-use crate::{clock, random};
+use crate::{clock, random, stored_limits};
 
 impl Providers {
-    /// Saves the states of all keys to a file: which keys are disabled, when the cooldown of each key ends,
-    /// and which key created which resource, such as a stored response. After a restart,
-    /// [`load_key_states`](Self::load_key_states) restores these states.
+    /// Saves the states of all keys and models to a file: what counts against their limits, cooldowns, disabled
+    /// keys, what was learned from refusals, and which key created which resource, such as a stored response.
+    /// After a restart, [`load_key_states`](Self::load_key_states) restores these states.
     ///
     /// The file also contains the number of attempts in flight and the state of the rate limits, which
     /// [`saved_status`](Self::saved_status) reads. The file contains neither keys nor key labels. On Unix,
@@ -33,10 +33,10 @@ impl Providers {
         let mut state = StoredState {
             version: VERSION,
             salt,
-            saved_at: Some(wall_now.as_millis() as u64),
             models: self.models().map(stored_model).collect(),
             ..StoredState::default()
         };
+        let mut limits = Vec::new();
         for provider in self.pools() {
             let fingerprints = fingerprints(&provider, &state.salt);
             state.keys.extend(stored_keys(&provider, &fingerprints, wall_now));
@@ -44,14 +44,30 @@ impl Providers {
                 .affinities
                 .extend(stored_affinities(&provider, &fingerprints));
             state.loads.extend(stored_loads(&provider, &fingerprints));
+            limits.extend(stored_limits::save(
+                &provider,
+                &self.target_names(&provider),
+                &fingerprints,
+            ));
         }
+        state.limits = Some(limits);
+        // Read last, so that no more time counts as passed when the limits are loaded than has passed since they were
+        // read.
+        state.saved_at = Some(clock::wall_now().as_millis() as u64);
         state.write(path.as_ref())
     }
 
-    /// Restores the key states that [`save_key_states`](Self::save_key_states) saved: cooldowns, disabled
-    /// keys, and which key created which resource. Ignores keys that are no longer configured. If the
-    /// cooldown of a key has ended in the meantime, a single attempt tests the key before calls use it in
-    /// parallel.
+    /// Restores the states that [`save_key_states`](Self::save_key_states) saved. Ignores keys and models that are
+    /// no longer configured. If the cooldown of a key has ended in the meantime, a single attempt tests the key
+    /// before calls use it in parallel.
+    ///
+    /// What was charged to limits is added to what these providers have charged themselves, so that no limit is
+    /// exceeded across the restart: load a file once, before the first call. The charges of keys that now have the
+    /// same `quota_group`, but had none, count for all of them together.
+    ///
+    /// The system clock tells how long ago the file was written. If the clock has been set back since, limits and
+    /// cooldowns may last longer than necessary, by the time by which the clock was set back. If it has been set
+    /// forward while the file was not in use, they end earlier by that time.
     ///
     /// Returns the number of keys whose state was restored. Returns 0 if the file does not exist. Fails if
     /// the file cannot be read or is not a state file.
@@ -59,7 +75,9 @@ impl Providers {
         let Some(state) = StoredState::read(path.as_ref())? else {
             return Ok(0);
         };
-        let wall_now = clock::wall_now();
+        let (wall_now, elapsed) = state.now();
+        // The time of saving is rounded down to milliseconds.
+        let elapsed = elapsed.saturating_sub(Duration::from_millis(1));
         let mut loaded = 0;
         for provider in self.pools() {
             let ids: HashMap<String, KeyId> = fingerprints(&provider, &state.salt)
@@ -68,9 +86,15 @@ impl Providers {
                 .collect();
             for key in state.keys.iter().filter(|key| key.provider == provider.id) {
                 if let Some(id) = ids.get(&key.fingerprint) {
-                    load_key(&provider, *id, key, wall_now);
+                    if state.limits.is_none() || key.state == StoredKeyState::Disabled {
+                        load_key(&provider, *id, key, wall_now);
+                    }
                     loaded += 1;
                 }
+            }
+            if let Some(limits) = &state.limits {
+                let names = self.target_names(&provider);
+                stored_limits::load(&provider, limits, &names, &ids, elapsed);
             }
             let affinities = state.affinities.iter();
             for affinity in affinities.filter(|affinity| affinity.provider == provider.id) {
@@ -80,6 +104,14 @@ impl Providers {
             }
         }
         Ok(loaded)
+    }
+
+    /// Returns the ids of the configured models of a provider, `provider/model`.
+    fn target_names(&self, provider: &Provider) -> Vec<(TargetId, &str)> {
+        let models = self
+            .models()
+            .filter(|model| std::ptr::eq(&**model.provider(), provider));
+        models.map(|model| (model.target().id, model.id())).collect()
     }
 }
 

@@ -91,6 +91,7 @@ mod report;
 mod responses_encoder;
 mod saved_status;
 mod secrets;
+mod stored_limits;
 mod stored_state;
 mod stream;
 mod sync;

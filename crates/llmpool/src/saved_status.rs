@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::key_status::KeyState;
 use crate::openai_compatible::OpenAiCompatible;
@@ -73,9 +72,8 @@ impl Providers {
             let message = format!("state file {} does not exist", path.display());
             return Err(Error::new(ErrorKind::Config, message));
         };
-        let wall_now = clock::wall_now();
-        let saved_at = state.saved_at.map(Duration::from_millis);
-        let age = saved_at.map(|saved_at| wall_now.saturating_sub(saved_at));
+        let (wall_now, age) = state.now();
+        let age = state.saved_at.map(|_| age);
         let (keys, unknown_keys) = self.saved_keys(&state, wall_now);
         let models = self.models().map(|model| saved_model(model, &state, age));
         Ok(SavedStatus {

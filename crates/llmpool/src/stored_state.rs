@@ -3,18 +3,21 @@
 //! Keys are identified by salted fingerprints. The salt differs in each file, so that the file reveals
 //! nothing about the keys. Stored responses and encrypted items are identified by fingerprints without salt.
 //! Times are stored as milliseconds since the Unix epoch, because the values of a monotonic clock have no
-//! meaning in another process.
+//! meaning in another process. Members whose names end with `_ms` are milliseconds relative to `saved_at`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use llmpool_core::limits::CooldownReason;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::secrets::Secret;
+use crate::stored_limits::StoredLimits;
 
 /// The version of the file format. A file with another version is not read.
 pub(crate) const VERSION: u32 = 1;
@@ -28,8 +31,11 @@ pub(crate) struct StoredState {
     /// The random salt of the key fingerprints in this file.
     pub(crate) salt: String,
     pub(crate) saved_at: Option<u64>,
-    /// The keys that are in a cooldown or disabled.
+    /// The keys that are in a cooldown or disabled. The cooldowns are for display, except in files that do not
+    /// contain `limits`.
     pub(crate) keys: Vec<StoredKey>,
+    /// Everything that counts against limits, cooldowns, and learned paces. `None` in files of earlier releases.
+    pub(crate) limits: Option<Vec<StoredLimits>>,
     #[serde(rename = "made")]
     pub(crate) affinities: Vec<StoredAffinity>,
     /// The keys with attempts in flight. For display only: `load_key_states` ignores this list.
@@ -129,6 +135,15 @@ impl StoredState {
             return Err(unusable(path, &message));
         }
         Ok(Some(state))
+    }
+
+    /// Returns the system time, and the time since the file was written. If the file was written at a later system
+    /// time, the clock has been set back: then no time counts as passed, so that no limit is exceeded.
+    pub(crate) fn now(&self) -> (Duration, Duration) {
+        let saved_at = self.saved_at.map(Duration::from_millis);
+        let wall_now = clock::wall_now();
+        let wall_now = saved_at.map_or(wall_now, |saved_at| saved_at.max(wall_now));
+        (wall_now, wall_now - saved_at.unwrap_or(wall_now))
     }
 
     /// Writes the state to the file at `path`. Replaces an existing file.

@@ -22,8 +22,9 @@
 mod tests;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use super::rate_limit::{RateLimit, STEPS_PER_NANO};
+use super::rate_limit::{MAX_STEPS_TO_FILL, RateLimit, STEPS_PER_NANO};
 use crate::time::Timestamp;
 
 /// Maximum number of stored peaks (levels just before a charge), not counting the latest peak. Beyond this
@@ -108,8 +109,38 @@ impl Bucket {
     /// must repay before tokens become available again.
     #[inline(always)]
     pub(super) fn charge(&mut self, amount: u32, seq: u64, now: Timestamp) {
+        self.charge_steps(self.steps_for(amount), seq, now);
+    }
+
+    #[inline(always)]
+    fn charge_steps(&mut self, steps: i128, seq: u64, now: Timestamp) {
         self.push_peak(seq, steps_at(now).cast_signed() - self.charged);
-        self.charged += self.steps_for(amount);
+        self.charged += steps;
+    }
+
+    /// Returns the number of tokens that are missing in the full bucket, rounded up to 2⁻²⁰.
+    pub(super) fn missing(&self, now: Timestamp) -> f64 {
+        self.missing_parts(now) as f64 / PARTS as f64
+    }
+
+    /// Charges the tokens that were missing in a bucket `elapsed` ago, without those that were refilled since.
+    pub(super) fn charge_missing(&mut self, missing: f64, elapsed: Duration, seq: u64, now: Timestamp) {
+        let steps = self.steps_for_parts((missing * PARTS as f64).ceil() as u128);
+        let steps = steps.saturating_sub(elapsed.as_nanos().saturating_mul(STEPS_PER_NANO));
+        self.charge_steps(steps.min(MAX_STEPS_TO_FILL).cast_signed(), seq, now);
+    }
+
+    fn missing_parts(&self, now: Timestamp) -> u128 {
+        let missing = self.full_at().saturating_sub(steps_at(now));
+        missing
+            .saturating_mul(PARTS)
+            .div_ceil(self.rate_limit.steps_per_token)
+    }
+
+    fn steps_for_parts(&self, parts: u128) -> u128 {
+        parts
+            .saturating_mul(self.rate_limit.steps_per_token)
+            .div_ceil(PARTS)
     }
 
     /// Refunds the charge that was made with the sequence number `seq`, so that the bucket is as if this
@@ -158,12 +189,11 @@ impl Bucket {
         if rate_limit == self.rate_limit {
             return;
         }
-        let missing = self.full_at().saturating_sub(steps_at(now)).saturating_mul(PARTS);
-        let missing = missing.div_ceil(self.rate_limit.steps_per_token);
+        let missing = self.missing_parts(now);
         let new_full = missing.saturating_add(u128::from(rate_limit.capacity()) * PARTS);
         let missing = new_full.saturating_sub(u128::from(self.rate_limit.capacity()) * PARTS);
-        let missing = missing.saturating_mul(rate_limit.steps_per_token).div_ceil(PARTS);
         self.rate_limit = rate_limit;
+        let missing = self.steps_for_parts(missing);
         self.charged = 0;
         let full_at = steps_at(now).saturating_add(missing).min(MAX_STEPS);
         self.start_at(seq, full_at.cast_signed());

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use super::cooldown::CooldownReason;
 use super::obstacle::Obstacle;
+use super::saved_limits::{SavedCooldown, millis};
 use crate::time::Timestamp;
 
 /// Maximum number of times that the allowed number of concurrent probes is doubled, starting from one probe.
@@ -58,6 +59,13 @@ impl HealthState {
             Self::Healthy => None,
             Self::Cooldown { reason, until } | Self::Probing { reason, until, .. } => Some((until, reason)),
         }
+    }
+
+    /// Returns the cooldown, to be saved.
+    pub(super) fn save(self, now: Timestamp) -> Option<SavedCooldown> {
+        let (until, reason) = self.cooldown()?;
+        let ends_in_ms = millis(until.since(now));
+        Some(SavedCooldown { reason, ends_in_ms })
     }
 
     /// Returns the state, with `Probing` replaced by the cooldown that preceded the probes.
@@ -268,6 +276,13 @@ impl Health {
         self.state = HealthState::Cooldown { reason, until };
         self.unanswered = 0;
         self.epoch += 1;
+    }
+
+    /// Starts a cooldown, unless a current cooldown ends at `until` or later.
+    pub(super) fn cool_down_until(&mut self, reason: CooldownReason, until: Timestamp) {
+        if self.cooldown_until().is_none_or(|known| known < until) {
+            self.start_cooldown(reason, until);
+        }
     }
 
     /// Sets the state to healthy and forgets all earlier refusals.

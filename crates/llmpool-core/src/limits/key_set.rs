@@ -132,6 +132,11 @@ impl KeySet {
         self.groups[place.group].deny(place.key, epoch, duration, now);
     }
 
+    /// Records that the model is refused to a key until `until` at least.
+    pub(super) fn deny_until(&mut self, place: KeyPlace, until: Timestamp) {
+        self.groups[place.group].deny_until(place.key, until);
+    }
+
     pub(super) fn denial_state(&self, place: KeyPlace) -> Option<HealthState> {
         self.groups[place.group].keys[place.key].denial_state()
     }

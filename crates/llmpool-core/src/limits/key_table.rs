@@ -139,10 +139,7 @@ impl KeyTable {
     /// Starts a cooldown of the key, or of its quota group if the reason applies to the whole group. Has no
     /// effect if a current cooldown ends at `until` or later.
     pub(super) fn set_cooldown(&mut self, id: KeyId, reason: CooldownReason, until: Timestamp) {
-        let health = self.health_mut(id, reason);
-        if health.cooldown_until().is_none_or(|known| known < until) {
-            health.start_cooldown(reason, until);
-        }
+        self.health_mut(id, reason).cool_down_until(reason, until);
     }
 
     /// Ends all cooldowns of the key and its quota group.

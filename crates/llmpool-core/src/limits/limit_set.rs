@@ -2,12 +2,15 @@
 //!
 //! An attempt is charged to all counters of the set at once. Each counter recovers independently.
 
+use std::time::Duration;
+
 use super::bucket::Bucket;
 use super::charge_id::ChargeId;
 use super::demand::Demand;
 use super::limits::{LimitKind, Limits};
 use super::obstacle::Obstacle;
 use super::per_minute::PerMinute;
+use super::saved_limits::SavedState;
 use super::window::SlidingWindow;
 use crate::time::Timestamp;
 
@@ -221,6 +224,41 @@ impl LimitSet {
     /// Returns whether some of the charged tokens are still estimates and may therefore be returned.
     pub(super) fn may_regain_tokens(&self) -> bool {
         self.unsettled() > 0
+    }
+
+    /// Returns the charges that still count.
+    pub(super) fn save(&self, now: Timestamp) -> SavedState {
+        let mut state = SavedState::default();
+        let Some(counters) = &self.counters else {
+            return state;
+        };
+        let save = |window: &Option<SlidingWindow>| window.as_ref().map(|window| window.save(now));
+        state.tokens = save(&counters.tokens).unwrap_or_default();
+        state.day = save(&counters.day).unwrap_or_default();
+        state.missing_in_bucket = self.bucket().map_or(0.0, |bucket| bucket.missing(now));
+        if let Some(minute) = &counters.per_minute {
+            minute.save(&mut state, now);
+        }
+        state
+    }
+
+    /// Adds charges that were saved `elapsed` ago to the counters of the configured limits.
+    pub(super) fn load(&mut self, state: &SavedState, elapsed: Duration, seq: u64, now: Timestamp) {
+        let Some(counters) = &mut self.counters else {
+            return;
+        };
+        if let Some(window) = &mut counters.tokens {
+            window.load(&state.tokens, elapsed, seq, now);
+        }
+        if let Some(window) = &mut counters.day {
+            window.load(&state.day, elapsed, seq, now);
+        }
+        if let Some(bucket) = &mut counters.bucket {
+            bucket.charge_missing(state.missing_in_bucket, elapsed, seq, now);
+        }
+        if let Some(minute) = &mut counters.per_minute {
+            minute.load(state, elapsed, seq, now);
+        }
     }
 
     /// Fills the token buckets and clears the sliding windows.

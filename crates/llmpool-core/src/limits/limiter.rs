@@ -10,6 +10,7 @@
 
 mod denials;
 mod queries;
+mod saving;
 mod targets;
 
 use std::time::Duration;

@@ -9,11 +9,14 @@ mod pace;
 mod tests;
 mod throughput;
 
+use std::time::Duration;
+
 use self::pace::Pace;
 pub(super) use self::pace::{PROBE_TIME, SavedPace};
 use super::cooldown::RefusalWait;
 use super::limits::LimitKind;
 use super::obstacle::Obstacle;
+use super::saved_limits::LearnedPace;
 use crate::time::Timestamp;
 
 /// The limits observed for a key or quota group.
@@ -143,6 +146,17 @@ impl ObservedLimits {
     /// Pauses until `until` at least, without inferring anything.
     pub(super) fn pause_until(&mut self, until: Timestamp, now: Timestamp) {
         self.pace_mut(now).pause_until(until, now);
+    }
+
+    /// Returns what was learned and still matters.
+    pub(super) fn save(&self, now: Timestamp) -> Option<LearnedPace> {
+        self.pace.as_ref()?.save(now)
+    }
+
+    /// Adds what was learned `elapsed` ago. A learned pace only applies if paces are inferred here, too.
+    pub(super) fn load(&mut self, learned: &LearnedPace, elapsed: Duration, now: Timestamp) {
+        let infers = self.enabled;
+        self.pace_mut(now).load(learned, infers, elapsed, now);
     }
 
     /// Forgets everything that was observed.

@@ -20,6 +20,7 @@ use std::time::Duration;
 use super::bucket::Bucket;
 use super::charge_id::ChargeId;
 use super::rate_limit::RateLimit;
+use super::saved_limits::{SavedState, millis, remaining};
 use super::window::SlidingWindow;
 use crate::time::Timestamp;
 
@@ -126,7 +127,10 @@ impl PerMinute {
 
     /// Records that the provider refused a request: for ten minutes, requests are admitted one at a time.
     pub(super) fn record_refusal(&mut self, seq: u64, now: Timestamp) {
-        let until = now + SPACING_DURATION;
+        self.space_until(now + SPACING_DURATION, seq);
+    }
+
+    fn space_until(&mut self, until: Timestamp, seq: u64) {
         match &mut self.spacing {
             Some(spacing) => spacing.until = spacing.until.max(until),
             None => {
@@ -140,6 +144,31 @@ impl PerMinute {
     /// Reduces the burst that is available now to at most one request.
     pub(super) fn resume(&mut self, seq: u64, now: Timestamp) {
         self.pace.cap_at(1, seq, now);
+    }
+
+    pub(super) fn save(&self, state: &mut SavedState, now: Timestamp) {
+        state.minute = self.log.save(now);
+        state.missing_in_minute = self.pace.missing(now);
+        if let Some(spacing) = &self.spacing {
+            state.single_for_ms = millis(spacing.until.since(now));
+            state.missing_in_single = spacing.bucket.missing(now);
+        }
+    }
+
+    /// Adds what was saved `elapsed` ago.
+    pub(super) fn load(&mut self, state: &SavedState, elapsed: Duration, seq: u64, now: Timestamp) {
+        self.log.load(&state.minute, elapsed, seq, now);
+        self.pace
+            .charge_missing(state.missing_in_minute, elapsed, seq, now);
+        let spaced = remaining(state.single_for_ms, elapsed).min(SPACING_DURATION);
+        if !spaced.is_zero() {
+            self.space_until(now + spaced, seq);
+        }
+        if let Some(spacing) = &mut self.spacing {
+            let missing = state.missing_in_single;
+            spacing.bucket.charge_missing(missing, elapsed, seq, now);
+        }
+        self.full_until = Some(self.log.ready_at(1, now)).filter(|until| *until > now);
     }
 
     /// Removes all charges, and forgets the last refusal. Earlier charges can no longer be refunded.

@@ -8,7 +8,7 @@ pub(super) const STEPS_PER_NANO: u128 = 1_000_000;
 const STEPS_PER_SECOND: f64 = 1e15;
 /// Maximum time to fill an empty bucket, in steps: 100 years. A longer time is a configuration error, and
 /// sums of such times could overflow.
-const MAX_STEPS_TO_FILL: u128 = 100 * 365 * 86_400 * 1_000_000_000 * STEPS_PER_NANO;
+pub(super) const MAX_STEPS_TO_FILL: u128 = 100 * 365 * 86_400 * 1_000_000_000 * STEPS_PER_NANO;
 
 /// Settings of a token bucket: the maximum burst in requests, and the refill rate. Both are above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

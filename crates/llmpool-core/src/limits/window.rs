@@ -12,8 +12,10 @@
 mod tests;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::charge_id::ChargeId;
+use super::saved_limits::{SavedCharge, millis, remaining};
 use crate::time::Timestamp;
 
 const SECOND: u64 = 1_000_000_000;
@@ -52,6 +54,9 @@ pub(super) struct SlidingWindow {
     /// Charges with sequence numbers up to and including this one are not in the window: they were made before
     /// the window was created or reset.
     empty_at: u64,
+    /// The time, in nanoseconds before the origin of all timestamps, at which the segment with the number 0 begins.
+    /// Far enough before the origin for all segments of an earlier process that still count.
+    shift: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +84,7 @@ impl SlidingWindow {
             charged: 0,
             segments: VecDeque::new(),
             empty_at: seq,
+            shift: shape.segment * shape.count,
         }
     }
 
@@ -164,8 +170,51 @@ impl SlidingWindow {
         self.segments.clear();
     }
 
+    /// Returns the charges that still count at `now`.
+    pub(super) fn save(&self, now: Timestamp) -> Vec<SavedCharge> {
+        let charges = self.segments.iter().map(|segment| SavedCharge {
+            counts_for_ms: millis(self.expiry_of(segment.number).since(now)),
+            amount: u32::try_from(segment.charged).unwrap_or(u32::MAX),
+        });
+        charges
+            .filter(|charge| charge.counts_for_ms > 0 && charge.amount > 0)
+            .collect()
+    }
+
+    /// Adds charges that were saved `elapsed` ago. They count for as long as they would have counted in the
+    /// process that saved them or, if this window has charges of its own, up to one segment longer.
+    pub(super) fn load(&mut self, saved: &[SavedCharge], elapsed: Duration, seq: u64, now: Timestamp) {
+        self.remove_expired(now);
+        for charge in saved {
+            let left = remaining(charge.counts_for_ms, elapsed);
+            if left.is_zero() {
+                continue;
+            }
+            let expiry = (now + left).as_nanos();
+            if self.segments.is_empty() {
+                // Continues the segments of the other process. Otherwise, charges would last longer with each
+                // restart, and restarts in quick succession would never let them expire.
+                let span = self.shape.segment * self.shape.count;
+                self.shift = span + self.shape.segment - 1 - (expiry - 1) % self.shape.segment;
+                self.empty_at = seq;
+            }
+            let end = expiry.saturating_add(self.shift).div_ceil(self.shape.segment);
+            // All charges were made before now.
+            let number = end.saturating_sub(self.shape.count).min(self.number_at(now));
+            let charged = u64::from(charge.amount);
+            self.charged += charged;
+            match self
+                .segments
+                .binary_search_by_key(&number, |segment| segment.number)
+            {
+                Ok(at) => self.segments[at].charged += charged,
+                Err(at) => self.segments.insert(at, WindowSegment { number, charged }),
+            }
+        }
+    }
+
     fn number_at(&self, time: Timestamp) -> u64 {
-        time.as_nanos() / self.shape.segment
+        time.as_nanos().saturating_add(self.shift) / self.shape.segment
     }
 
     fn remove_expired(&mut self, now: Timestamp) {
@@ -181,6 +230,6 @@ impl SlidingWindow {
     /// Returns the time from which a segment no longer counts.
     fn expiry_of(&self, segment: u64) -> Timestamp {
         let end = segment.saturating_add(self.shape.count);
-        Timestamp::from_nanos(end.saturating_mul(self.shape.segment))
+        Timestamp::from_nanos(end.saturating_mul(self.shape.segment).saturating_sub(self.shift))
     }
 }

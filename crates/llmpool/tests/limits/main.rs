@@ -4,6 +4,7 @@
 mod fairness;
 mod key_states;
 mod outages;
+mod restarts;
 mod shared_accounts;
 #[path = "../support/mod.rs"]
 mod support;

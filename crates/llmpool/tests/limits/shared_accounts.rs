@@ -293,6 +293,32 @@ async fn reload_that_joins_keys_keeps_cooldowns_and_calls_in_flight() {
     );
 }
 
+/// Both keys have used their daily limit when a reload puts them into one account with the same limit.
+// reproduction 10
+#[tokio::test(start_paused = true)]
+async fn reload_that_joins_keys_admits_no_more_than_their_account() {
+    let path = std::env::temp_dir().join(format!("llmpool-used-{}.json", std::process::id()));
+    let script = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
+    let limits = Limits {
+        rpd: Some(2),
+        ..Limits::default()
+    };
+    for group in [None, Some("one")] {
+        let entries = ["a", "b"].map(|key| entry(key, limits, group));
+        let model = ModelEntry::new("m", "http://scripted/v1", entries);
+        let providers = Providers::builder().connector(script.clone());
+        let providers = providers.model("p", model).build().unwrap();
+        providers.load_key_states(&path).unwrap();
+        let model = providers.model("p/m").unwrap();
+        for _ in 0..4 {
+            let _ = model.chat_with(&ChatRequest::user("hi"), &timeout_of(1.0)).await;
+        }
+        providers.save_key_states(&path).unwrap();
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(script.requests(), 4);
+}
+
 /// 2 to 4 processes use the same 2 to 8 keys, which belong to several accounts of one organization. All keys
 /// of one account are always refused.
 // reproduction 11

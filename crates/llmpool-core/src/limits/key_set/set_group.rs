@@ -175,6 +175,14 @@ impl SetGroup {
         };
     }
 
+    /// Starts a denial of a key that lasts until `until` at least.
+    pub(super) fn deny_until(&mut self, key: usize, until: Timestamp) {
+        let denial = &mut self.keys[key].denial;
+        self.denied += usize::from(denial.is_none());
+        let denial = denial.get_or_insert_default();
+        denial.cool_down_until(CooldownReason::Forbidden, until);
+    }
+
     /// Forgets what was observed for this model, and the denial of the key `id`.
     pub(super) fn reset(&mut self, id: KeyId) {
         self.own_observed.iter_mut().for_each(ObservedLimits::reset);

@@ -44,10 +44,16 @@ impl Limiter {
         self.targets[target.index()].key_set.as_deref()
     }
 
+    /// Returns where a key is stored in the key set of a target. `None` if the target does not use the key.
+    pub(super) fn place_of(&self, target: TargetId, key: KeyId) -> Option<(&KeySet, KeyPlace)> {
+        let set = self.set_of(target)?;
+        Some((set, set.place_of(key, &self.key_table)?))
+    }
+
     /// Returns the key sets that contain a key.
     fn sets_with(&self, key: KeyId) -> impl Iterator<Item = (&KeySet, KeyPlace)> {
-        let sets = self.users(key).filter_map(|target| self.set_of(target));
-        sets.filter_map(move |set| Some((set, set.place_of(key, &self.key_table)?)))
+        self.users(key)
+            .filter_map(move |target| self.place_of(target, key))
     }
 
     /// Returns whether a limit of the target, of its keys or of their quota groups counts tokens. If so,
@@ -86,8 +92,7 @@ impl Limiter {
     /// [`key_availability`](Self::key_availability), takes into account what concerns this model only.
     pub fn key_availability_at(&self, target: TargetId, key: KeyId, now: Timestamp) -> KeyAvailability {
         let for_all = self.key_table.availability(key);
-        let set = self.set_of(target);
-        let Some((set, place)) = set.and_then(|set| Some((set, set.place_of(key, &self.key_table)?))) else {
+        let Some((set, place)) = self.place_of(target, key) else {
             return for_all;
         };
         let denial = set.denial_state(place).map(KeyAvailability::from);

@@ -204,3 +204,54 @@ proptest! {
         prop_assert!(window.segments.len() as u64 <= window.shape.count);
     }
 }
+
+/// Returns what a window saves at `saved_at` after one charge.
+fn saved(amount: u32, charged_at: Timestamp, saved_at: Timestamp) -> Vec<SavedCharge> {
+    let mut window = SlidingWindow::day(100, 0);
+    window.charge(amount, charged_at);
+    window.save(saved_at)
+}
+
+fn after_minutes(minutes: u64) -> Timestamp {
+    Timestamp::ZERO + Duration::from_secs(minutes * 60)
+}
+
+/// The segments of the window and of the loaded charges begin at different times.
+#[test]
+fn charge_after_loading_can_be_corrected() {
+    let loaded = saved(10, after_minutes(15), after_minutes(15));
+    let mut window = SlidingWindow::day(100, 0);
+    window.charge(5, after_minutes(40));
+    window.load(&loaded, Duration::ZERO, 2, after_minutes(61));
+    let (seq, at) = (3, after_minutes(62));
+    window.charge(20, at);
+    window.correct(ChargeId { seq, at }, 20, 80);
+    assert_eq!(window.available(at), 5);
+}
+
+#[test]
+fn expired_charge_corrects_nothing_that_was_loaded() {
+    let loaded = saved(10, after_minutes(0), after_minutes(0));
+    let mut window = SlidingWindow::day(100, 0);
+    let charge = window.charge_first(50, after_minutes(14));
+    let now = after_minutes(24 * 60 + 15);
+    // The loaded charge was made in the span from 10 to 25 minutes.
+    window.load(&loaded, Duration::from_secs((24 * 60 + 5) * 60), 2, now);
+    assert_eq!(window.available(now), 90);
+    window.correct(charge, 50, 0);
+    assert_eq!(window.available(now), 90);
+}
+
+/// The charges were made long before the clock of the new process began.
+#[test]
+fn loaded_charges_expire_beside_those_of_a_new_process() {
+    let loaded = saved(60, after_minutes(0), after_minutes(0));
+    let mut window = SlidingWindow::day(100, 0);
+    window.charge(40, after_minutes(1));
+    window.load(&loaded, Duration::from_secs(22 * 3600), 2, after_minutes(2));
+    let expiry = window.ready_at(60, after_minutes(2));
+    assert!(
+        (after_minutes(120)..=after_minutes(150)).contains(&expiry),
+        "{expiry:?}"
+    );
+}
