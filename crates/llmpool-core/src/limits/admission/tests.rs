@@ -608,3 +608,23 @@ fn change_of_several_keys_wakes_the_waiters_for_each() {
     wakes.sort_unstable();
     assert_eq!(wakes, [1, 99]);
 }
+
+#[test]
+fn rejected_head_leaves_its_retry_to_the_request_that_waits_for_keys() {
+    let mut fixture = Fixture::new(1, slots(1), Limits::default());
+    let grant = fixture.grant(0);
+    let hasty = AcquireRequest {
+        wait_for_keys: false,
+        ..patient(1, KeyConstraint::Any)
+    };
+    let outcome = fixture
+        .admission
+        .acquire(fixture.target, &hasty, &1, NOW, &mut fixture.wakes);
+    assert_eq!(outcome, AdmissionOutcome::Wait);
+    fixture.wait(2, KeyConstraint::Any);
+    let pause = Some(Duration::from_secs(10));
+    let refuse = |limiter: &mut Limiter| limiter.record_refusal(&grant, CooldownReason::Invalid, pause, NOW);
+    assert_eq!(fixture.change(refuse), [1]);
+    let retry_at = NOW + Duration::from_secs(10);
+    assert_eq!(fixture.admission.next_event(), Some(retry_at));
+}
