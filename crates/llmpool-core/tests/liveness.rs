@@ -472,20 +472,19 @@ impl Run {
         queues: &BTreeMap<(TargetId, KeyConstraint), BTreeMap<u64, AcquireRequest>>,
     ) -> bool {
         let limiter = self.admission.limiter();
+        // Without the limits of the target, which another of its queues may have used up.
         let is_granted = |of, demand| {
-            let grant = limiter
-                .clone()
-                .acquire(of, demand, KeyConstraint::Key(key), self.now);
+            let mut limiter = limiter.clone();
+            limiter.set_target_limits(of, LimitChoice::None, self.now);
+            limiter.reset(of);
+            let grant = limiter.acquire(of, demand, KeyConstraint::Key(key), self.now);
             grant.is_ok()
         };
         let mut others = queues.iter().filter(|(queue, _)| **queue != (target, constraint));
         others.any(|(&(of, other), heads)| {
             let shares = limiter.allows(other, key) && limiter.keys_of(of).contains(&key);
-            let waits_for_tokens = |head: &AcquireRequest| {
-                let why = limiter.clone().wait_reason(of, head.demand, other, self.now);
-                !why.is_of_target() && !is_granted(of, head.demand) && is_granted(of, Demand::ONE)
-            };
-            shares && heads.values().any(waits_for_tokens)
+            let mut heads = heads.values().map(|head| head.demand);
+            shares && heads.any(|demand| !is_granted(of, demand) && is_granted(of, Demand::ONE))
         })
     }
 

@@ -552,3 +552,132 @@ fn looser_limit_wakes_the_waiter_for_the_target() {
     let wakes = fixture.change(|limiter| limiter.set_target_limits(target, slots(2), NOW));
     assert_eq!(wakes, [1]);
 }
+
+/// A request for a healthy key waits for a key that only another request may test.
+#[test]
+fn waiter_for_a_healthy_key_keeps_no_key_that_must_be_tested() {
+    let mut fixture = unlimited();
+    let (mut refused, _) = fixture.cool_down(CooldownReason::Throttled, 10);
+    fixture.change(|limiter| limiter.release(&mut refused, true, NOW));
+    let target = fixture.target;
+    let any = patient(1, KeyConstraint::Any);
+    fixture.admission.cancel(target, &any, NOW, &mut Vec::new());
+    fixture.wait(2, KeyConstraint::Healthy);
+    let later = NOW + Duration::from_secs(10);
+    let mut acquire = |request: &AcquireRequest, now| {
+        let ticket = request.ticket.0;
+        fixture
+            .admission
+            .acquire(target, request, &ticket, now, &mut fixture.wakes)
+    };
+    assert!(granted(acquire(&patient(3, KeyConstraint::Any), later)).is_probe());
+    // The probe's outcome ends the wait, although no event of the limiter reports it.
+    let retry_at = fixture
+        .admission
+        .next_event()
+        .expect("the waiter has no retry time");
+    fixture.wakes.clear();
+    fixture.admission.advance(retry_at, &mut fixture.wakes);
+    assert_eq!(fixture.wakes, [2]);
+}
+
+/// A grant by another target moves the first caller behind the second. The event of the new head does not end with
+/// the previous one.
+#[test]
+fn cancel_of_a_replaced_head_keeps_the_retry_of_the_new_head() {
+    let rate_limit = RateLimit::new(1, 2.0).ok();
+    let mut fixture = Fixture::new(1, Limits::default(), rate_limit.into());
+    let (target, other) = (fixture.target, fixture.other);
+    let of = |caller, ticket| AcquireRequest {
+        caller: Caller::new(caller),
+        ..patient(ticket, KeyConstraint::Any)
+    };
+    let mut held = fixture.grant(0);
+    let acquire = |fixture: &mut Fixture, target, request: AcquireRequest| {
+        let ticket = request.ticket.0;
+        fixture
+            .admission
+            .acquire(target, &request, &ticket, NOW, &mut fixture.wakes)
+    };
+    assert_eq!(acquire(&mut fixture, target, of(1, 1)), AdmissionOutcome::Wait);
+    assert_eq!(acquire(&mut fixture, target, of(2, 2)), AdmissionOutcome::Wait);
+    granted(acquire(&mut fixture, other, of(1, 3)));
+    granted(acquire(&mut fixture, other, of(1, 4)));
+    held.demand.tokens = 1;
+    fixture.change(|limiter| limiter.release(&mut held, true, NOW));
+    fixture
+        .admission
+        .cancel(target, &of(1, 1), NOW, &mut fixture.wakes);
+    let retry_at = NOW + Duration::from_millis(500);
+    assert_eq!(fixture.admission.next_event(), Some(retry_at));
+}
+
+/// The older head may use both keys. Its grant leaves the other key to the younger head of another target.
+#[test]
+fn grant_of_an_older_head_serves_the_younger_one_that_waited_behind_it() {
+    let mut limiter = Limiter::new();
+    let tokens = KeyLimits {
+        limits: Limits {
+            tpm: Some(50),
+            ..Limits::default()
+        },
+        ..KeyLimits::default()
+    };
+    let slot = KeyLimits {
+        limits: slots(1),
+        ..KeyLimits::default()
+    };
+    let keys = [limiter.add_key(tokens), limiter.add_key(slot)];
+    let both = limiter.add_target(&keys, None, NOW);
+    let first = limiter.add_target(&keys[..1], None, NOW);
+    let mut admission = Admission::over(limiter);
+    let mut wakes = Vec::new();
+    let mut acquire = |target, ticket, tokens, constraint| {
+        let mut request = patient(ticket, constraint);
+        request.demand.tokens = tokens;
+        admission.acquire(target, &request, &ticket, NOW, &mut wakes)
+    };
+    let mut held = granted(acquire(both, 0, 0, KeyConstraint::Key(keys[1])));
+    assert_eq!(acquire(both, 1, 51, KeyConstraint::Any), AdmissionOutcome::Wait);
+    assert_eq!(acquire(first, 2, 0, KeyConstraint::Any), AdmissionOutcome::Wait);
+    wakes.clear();
+    admission.change(NOW, &mut wakes, |limiter| {
+        limiter.release(&mut held, true, NOW);
+    });
+    assert_eq!(wakes, [1, 2]);
+}
+
+#[test]
+fn change_of_several_keys_wakes_the_waiters_for_each() {
+    let mut fixture = unlimited();
+    let keys = [
+        fixture.keys[0],
+        fixture.admission.limiter().keys_of(fixture.other)[0],
+    ];
+    fixture.change(|limiter| keys.map(|key| limiter.set_enabled(key, false, NOW)));
+    fixture.wait(1, KeyConstraint::Any);
+    fixture.wait_elsewhere();
+    let mut wakes = fixture.change(|limiter| keys.map(|key| limiter.set_enabled(key, true, NOW)));
+    wakes.sort_unstable();
+    assert_eq!(wakes, [1, 99]);
+}
+
+#[test]
+fn rejected_head_leaves_its_retry_to_the_request_that_waits_for_keys() {
+    let mut fixture = Fixture::new(1, slots(1), Limits::default());
+    let grant = fixture.grant(0);
+    let hasty = AcquireRequest {
+        wait_for_keys: false,
+        ..patient(1, KeyConstraint::Any)
+    };
+    let outcome = fixture
+        .admission
+        .acquire(fixture.target, &hasty, &1, NOW, &mut fixture.wakes);
+    assert_eq!(outcome, AdmissionOutcome::Wait);
+    fixture.wait(2, KeyConstraint::Any);
+    let pause = Some(Duration::from_secs(10));
+    let refuse = |limiter: &mut Limiter| limiter.record_refusal(&grant, CooldownReason::Invalid, pause, NOW);
+    assert_eq!(fixture.change(refuse), [1]);
+    let retry_at = NOW + Duration::from_secs(10);
+    assert_eq!(fixture.admission.next_event(), Some(retry_at));
+}
