@@ -212,8 +212,8 @@ proptest! {
                 prop_assert!(f64::from(count) <= allowed + 1e-6, "{:?}", sent);
             }
         }
-        // Everything is available again once the charges have left the span, two segments later at most. Time that
-        // did not count as passed adds to that.
+        // Everything is available again once the charges have left the span, two segments later at most. Time
+        // that did not count as passed adds to that.
         let rest = |span: Duration, segment: Duration| time + lag + span + segment * 2 + SECOND;
         let minute = rest(MINUTE, Duration::from_millis(250));
         let day = rest(DAY, Duration::from_secs(900));
@@ -231,7 +231,8 @@ proptest! {
     }
 }
 
-/// Charges must not last longer with each restart: a command that runs every few minutes would be refused for good.
+/// Charges must not last longer with each restart: a command that runs every few minutes would be refused for
+/// good.
 #[test]
 fn charges_expire_although_restarts_follow_each_other_quickly() {
     for seconds in [7, 61, 433, 899] {
@@ -281,7 +282,8 @@ fn loaded_charges_add_to_those_of_a_running_process() {
 }
 
 proptest! {
-    /// Both keys are used before a restart puts them into one quota group. Their segments begin at different times.
+    /// Both keys are used before a restart puts them into one quota group. Their segments begin at different
+    /// times.
     #[test]
     fn joined_keys_exceed_no_limit(sends in prop::collection::vec((0..2_usize, 0..2400_u64), 1..60)) {
         let rpd = Limits { rpd: Some(10), ..Limits::default() };

@@ -19,8 +19,8 @@ use tokio::time::{Instant, Sleep};
 /// because tokio limits the duration of a sleep.
 const MAX_SLEEP: Duration = Duration::from_secs(3600);
 
-/// The timestamp of the first use of the clock. Not 0, because a state file can describe times before the start of
-/// the process.
+/// The timestamp of the first use of the clock. Not 0, because a state file can describe times before the
+/// start of the process.
 const START: Timestamp = Timestamp::from_nanos(3600 * 1_000_000_000);
 
 fn origin() -> Instant {

@@ -16,9 +16,9 @@ use crate::stored_state::{
 use crate::{clock, random, stored_limits};
 
 impl Providers {
-    /// Saves the states of all keys and models to a file: what counts against their limits, cooldowns, disabled
-    /// keys, what was learned from refusals, and which key created which resource, such as a stored response.
-    /// After a restart, [`load_key_states`](Self::load_key_states) restores these states.
+    /// Saves the states of all keys and models to a file: what counts against their limits, cooldowns,
+    /// disabled keys, what was learned from refusals, and which key created which resource, such as a stored
+    /// response. After a restart, [`load_key_states`](Self::load_key_states) restores these states.
     ///
     /// The file also contains the number of attempts in flight and the state of the rate limits, which
     /// [`saved_status`](Self::saved_status) reads. The file contains neither keys nor key labels. On Unix,
@@ -51,23 +51,23 @@ impl Providers {
             ));
         }
         state.limits = Some(limits);
-        // Read last, so that no more time counts as passed when the limits are loaded than has passed since they were
-        // read.
+        // Read last, so that no more time counts as passed when the limits are loaded than has passed since
+        // they were read.
         state.saved_at = Some(clock::wall_now().as_millis() as u64);
         state.write(path.as_ref())
     }
 
-    /// Restores the states that [`save_key_states`](Self::save_key_states) saved. Ignores keys and models that are
-    /// no longer configured. If the cooldown of a key has ended in the meantime, a single attempt tests the key
-    /// before calls use it in parallel.
+    /// Restores the states that [`save_key_states`](Self::save_key_states) saved. Ignores keys and models
+    /// that are no longer configured. If the cooldown of a key has ended in the meantime, a single attempt
+    /// tests the key before calls use it in parallel.
     ///
-    /// What was charged to limits is added to what these providers have charged themselves, so that no limit is
-    /// exceeded across the restart: load a file once, before the first call. The charges of keys that now have the
-    /// same `quota_group`, but had none, count for all of them together.
+    /// What was charged to limits is added to what these providers have charged themselves, so that no limit
+    /// is exceeded across the restart: load a file once, before the first call. The charges of keys that now
+    /// have the same `quota_group`, but had none, count for all of them together.
     ///
-    /// The system clock tells how long ago the file was written. If the clock has been set back since, limits and
-    /// cooldowns may last longer than necessary, by the time by which the clock was set back. If it has been set
-    /// forward while the file was not in use, they end earlier by that time.
+    /// The system clock tells how long ago the file was written. If the clock has been set back since, limits
+    /// and cooldowns may last longer than necessary, by the time by which the clock was set back. If it has
+    /// been set forward while the file was not in use, they end earlier by that time.
     ///
     /// Returns the number of keys whose state was restored. Returns 0 if the file does not exist. Fails if
     /// the file cannot be read or is not a state file.

@@ -1,5 +1,5 @@
-//! The part of the state file with the limits: which charges, cooldowns and learned paces belong to which key and
-//! model.
+//! The part of the state file with the limits: which charges, cooldowns and learned paces belong to which key
+//! and model.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::provider::Provider;
 
-/// What counts against the limits of a model, of a key, or of the keys of one account; or what is known of a model
-/// with one key.
+/// What counts against the limits of a model, of a key, or of the keys of one account; or what is known of a
+/// model with one key.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredLimits {
     pub(crate) provider: String,
@@ -28,8 +28,8 @@ pub(crate) struct StoredLimits {
     state: SavedState,
 }
 
-/// Returns the state of all limits of a provider. Leaves out models without a name in `names`: those that were named
-/// at run time.
+/// Returns the state of all limits of a provider. Leaves out models without a name in `names`: those that
+/// were named at run time.
 pub(crate) fn save(
     provider: &Provider,
     names: &[(TargetId, &str)],

@@ -31,10 +31,11 @@ pub(crate) struct StoredState {
     /// The random salt of the key fingerprints in this file.
     pub(crate) salt: String,
     pub(crate) saved_at: Option<u64>,
-    /// The keys that are in a cooldown or disabled. The cooldowns are for display, except in files that do not
-    /// contain `limits`.
+    /// The keys that are in a cooldown or disabled. The cooldowns are for display, except in files that do
+    /// not contain `limits`.
     pub(crate) keys: Vec<StoredKey>,
-    /// Everything that counts against limits, cooldowns, and learned paces. `None` in files of earlier releases.
+    /// Everything that counts against limits, cooldowns, and learned paces. `None` in files of earlier
+    /// releases.
     pub(crate) limits: Option<Vec<StoredLimits>>,
     #[serde(rename = "made")]
     pub(crate) affinities: Vec<StoredAffinity>,
@@ -137,8 +138,8 @@ impl StoredState {
         Ok(Some(state))
     }
 
-    /// Returns the system time, and the time since the file was written. If the file was written at a later system
-    /// time, the clock has been set back: then no time counts as passed, so that no limit is exceeded.
+    /// Returns the system time, and the time since the file was written. If the file was written at a later
+    /// system time, the clock has been set back: then no time counts as passed, so that no limit is exceeded.
     pub(crate) fn now(&self) -> (Duration, Duration) {
         let saved_at = self.saved_at.map(Duration::from_millis);
         let wall_now = clock::wall_now();

@@ -123,7 +123,8 @@ impl Bucket {
         self.missing_parts(now) as f64 / PARTS as f64
     }
 
-    /// Charges the tokens that were missing in a bucket `elapsed` ago, without those that were refilled since.
+    /// Charges the tokens that were missing in a bucket `elapsed` ago, without those that were refilled
+    /// since.
     pub(super) fn charge_missing(&mut self, missing: f64, elapsed: Duration, seq: u64, now: Timestamp) {
         let steps = self.steps_for_parts((missing * PARTS as f64).ceil() as u128);
         let steps = steps.saturating_sub(elapsed.as_nanos().saturating_mul(STEPS_PER_NANO));

@@ -146,6 +146,7 @@ impl PerMinute {
         self.pace.cap_at(1, seq, now);
     }
 
+    /// Adds what still counts to `state`.
     pub(super) fn save(&self, state: &mut SavedState, now: Timestamp) {
         state.minute = self.log.save(now);
         state.missing_in_minute = self.pace.missing(now);

@@ -1,7 +1,7 @@
 //! The state of limits as plain data, which outlives the process.
 //!
-//! Times are durations in milliseconds, measured from the time at which the state was saved. Durations until an
-//! end are rounded up, so that nothing ends earlier than in the process that saved it.
+//! Times are durations in milliseconds, measured from the time at which the state was saved. Durations until
+//! an end are rounded up, so that nothing ends earlier than in the process that saved it.
 
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ pub enum SavedScope {
     Target(TargetId),
     /// A key, with all targets.
     Key(KeyId),
-    /// The keys of one declared quota group together. Also listed if nothing was charged to the group: the charges
-    /// of its keys are not added to it.
+    /// The keys of one declared quota group together. Also listed if nothing was charged to the group: the
+    /// charges of its keys are not added to it.
     Account(Vec<KeyId>),
     /// One target with one key.
     Model(TargetId, KeyId),
@@ -97,8 +97,8 @@ pub struct LearnedPace {
     pub available: f64,
     /// Time since the pace last delayed a request, or since a request was last refused.
     pub idle_for_ms: u64,
-    /// The remaining time of the pause. 0 if the pause has ended, so that the next request is a probe. `None` if no
-    /// request was refused since the last success.
+    /// The remaining time of the pause. 0 if the pause has ended, so that the next request is a probe. `None`
+    /// if no request was refused since the last success.
     pub paused_for_ms: Option<u64>,
 }
 

@@ -54,8 +54,8 @@ pub(super) struct SlidingWindow {
     /// Charges with sequence numbers up to and including this one are not in the window: they were made before
     /// the window was created or reset.
     empty_at: u64,
-    /// The time, in nanoseconds before the origin of all timestamps, at which the segment with the number 0 begins.
-    /// Far enough before the origin for all segments of an earlier process that still count.
+    /// The time, in nanoseconds before the origin of all timestamps, at which the segment with the number 0
+    /// begins. Far enough before the origin for all segments of an earlier process that still count.
     shift: u64,
 }
 

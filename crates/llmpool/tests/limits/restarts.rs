@@ -1,4 +1,5 @@
-//! The state file: limits, cooldowns and learned paces continue after a restart, whatever the system clock does.
+//! The state file: limits, cooldowns and learned paces continue after a restart, whatever the system clock
+//! does.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

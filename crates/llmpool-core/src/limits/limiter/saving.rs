@@ -1,4 +1,5 @@
-//! Saves the state of a limiter as plain data, and adds saved state to a limiter, usually that of a later process.
+//! Saves the state of a limiter as plain data, and adds saved state to a limiter, usually that of a later
+//! process.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,8 +11,8 @@ use super::Limiter;
 use crate::time::Timestamp;
 
 impl Limiter {
-    /// Returns the state of all limits: what was charged, cooldowns, and learned paces. Left out are the attempts
-    /// in flight, of which only the charges remain, and disabled keys.
+    /// Returns the state of all limits: what was charged, cooldowns, and learned paces. Left out are the
+    /// attempts in flight, of which only the charges remain, and disabled keys.
     pub fn save(&self, now: Timestamp) -> Vec<SavedLimits> {
         let mut saved = Vec::new();
         let mut add = |scope, state| {
@@ -50,15 +51,15 @@ impl Limiter {
         saved
     }
 
-    /// Adds the state that another limiter saved `elapsed` ago. Keys and targets of that limiter are given by their
-    /// ids in this one.
+    /// Adds the state that another limiter saved `elapsed` ago. Keys and targets of that limiter are given by
+    /// their ids in this one.
     ///
-    /// The result admits nothing that either of the two states would not admit. The charges of keys that now belong
-    /// to one quota group, but belonged to none, count for the group. The charges of a quota group count for each
-    /// key that now belongs to none.
+    /// The result admits nothing that either of the two states would not admit. The charges of keys that now
+    /// belong to one quota group, but belonged to none, count for the group. The charges of a quota group
+    /// count for each key that now belongs to none.
     ///
-    /// Invariant: if `elapsed` is at most the time that has passed since the state was saved, the charges before
-    /// and afterwards together exceed no limit.
+    /// Invariant: if `elapsed` is at most the time that has passed since the state was saved, the charges
+    /// before and afterwards together exceed no limit.
     pub fn load(&mut self, saved: &[SavedLimits], elapsed: Duration, now: Timestamp) {
         let accounts = saved.iter().filter_map(|saved| match &saved.scope {
             SavedScope::Account(keys) => Some(keys),

@@ -442,8 +442,8 @@ impl Pace {
         (self.rate.is_some() || self.run.is_some()).then_some(learned)
     }
 
-    /// Adds what was saved `elapsed` ago. The result is never faster than either of both. `infers`: whether paces
-    /// are inferred here, too.
+    /// Adds what was saved `elapsed` ago. The result is never faster than either of both. `infers`: whether
+    /// paces are inferred here, too.
     pub(super) fn load(&mut self, saved: &LearnedPace, infers: bool, elapsed: Duration, now: Timestamp) {
         let idle = Duration::from_millis(saved.idle_for_ms).saturating_add(elapsed);
         if let Some(rate) = saved.per_second.filter(|_| infers && idle <= FORGET) {
