@@ -1,4 +1,4 @@
-//! Random liveness: waiters that nobody polls delay the others by at most a second each, and take nothing.
+//! Random liveness: waiters that are not polled delay the others by at most a second each, and take nothing.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use std::collections::BTreeMap;

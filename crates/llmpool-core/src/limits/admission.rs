@@ -17,6 +17,7 @@
 //! - Of the requests that wait for any key of the same key set (the keys that a target may use), only the
 //!   request that will be served next has a retry time.
 
+mod event_queue;
 mod events;
 mod outcome;
 mod serving;
@@ -25,8 +26,8 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::event_queue::{Events, Uncollected};
 pub use self::events::COLLECT_WITHIN;
-use self::events::{Events, Uncollected};
 pub use self::outcome::{AdmissionOutcome, Rejection};
 use super::demand::Demand;
 use super::denial::{Denial, WaitReason};

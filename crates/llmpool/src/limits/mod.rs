@@ -3,6 +3,7 @@
 
 mod acquire;
 mod driver;
+mod drivers;
 mod permit;
 mod shared_admission;
 

@@ -12,7 +12,7 @@ use std::task::Waker;
 use llmpool_core::limits::{Admission, KeyId, Limiter, TargetId, Ticket};
 use llmpool_core::time::Timestamp;
 
-use super::driver::Drivers;
+use super::drivers::Drivers;
 use crate::clock;
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
 

@@ -7,15 +7,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::super::denial::Wait;
-use super::super::fairness::Caller;
 use super::super::grant::Grant;
-use super::super::key_constraint::KeyConstraint;
 use super::super::target::TargetId;
 use super::super::wait_queue::{AcquireRequest, Ticket};
+use super::event_queue::{Event, Uncollected};
 use super::outcome::Rejection;
 use super::{Admission, AdmissionOutcome};
 use crate::time::Timestamp;
@@ -23,65 +21,17 @@ use crate::time::Timestamp;
 /// Time after which a grant that its owner has not collected is returned.
 pub const COLLECT_WITHIN: Duration = Duration::from_secs(1);
 
-/// What happens at a certain time. Of the events at one time, a deadline comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    /// A waiting request reaches its deadline.
-    Deadline(TargetId, KeyConstraint, Caller, Ticket),
-    /// An uncollected grant is returned.
-    Return(TargetId, Ticket),
-    /// The head of the target's queue for this constraint may be granted.
-    Retry(TargetId, KeyConstraint),
-}
-
-/// The events to come, the earliest first.
-#[derive(Debug, Default)]
-pub(super) struct Events(BTreeSet<(Timestamp, Event)>);
-
-impl Events {
-    /// Schedules an event. An event at [`Timestamp::MAX`] never happens.
-    fn insert(&mut self, at: Timestamp, event: Event) {
-        if at < Timestamp::MAX {
-            self.0.insert((at, event));
-        }
-    }
-
-    fn remove(&mut self, at: Timestamp, event: Event) {
-        self.0.remove(&(at, event));
-    }
-
-    /// Removes and returns the first event that is due at `now`.
-    fn pop_due(&mut self, now: Timestamp) -> Option<Event> {
-        let first = self.0.first().filter(|(at, _)| *at <= now)?;
-        let (_, event) = *first;
-        self.0.pop_first();
-        Some(event)
-    }
-}
-
-/// What has become of a request since it was last polled.
-#[derive(Debug)]
-pub(super) enum Uncollected {
-    /// The request was granted, and keeps its grant until the contained time.
-    Granted(Grant, Timestamp),
-    /// The owner was woken at the contained time. The request has no grant, and waits in no queue until it is
-    /// polled, so that no other request waits for it.
-    Woken(Timestamp),
-    /// The request was rejected.
-    Rejected(Rejection),
-}
-
 impl<W: Clone> Admission<W> {
     /// Returns the time of the next event, or `None` if only a change of the limiter can serve a waiting
     /// request. [`advance`](Self::advance) must be called at that time.
     pub fn next_event(&self) -> Option<Timestamp> {
-        self.events.0.first().map(|(at, _)| *at)
+        self.events.next_at()
     }
 
     /// Returns whether no request waits and every grant has been collected or returned. If so, there is no
     /// event to come.
     pub fn is_idle(&self) -> bool {
-        self.waiting == 0 && self.events.0.is_empty()
+        self.waiting == 0 && self.events.is_empty()
     }
 
     /// Handles the events that are due.

@@ -1,7 +1,9 @@
 use super::super::super::cooldown::CooldownReason;
 use super::super::super::demand::Demand;
 use super::super::super::denial::WaitReason;
+use super::super::super::fairness::Caller;
 use super::super::super::key::{KeyAvailability, KeyId, KeyLimits};
+use super::super::super::key_constraint::KeyConstraint;
 use super::super::super::limiter::Limiter;
 use super::super::super::limits::Limits;
 use super::super::super::rate_limit::RateLimit;
@@ -286,7 +288,7 @@ fn cancel_leaves_nothing_behind_in_any_state() {
     }
     assert!(fixture.wakes.is_empty());
     assert!(fixture.admission.is_idle() && fixture.admission.uncollected.is_empty());
-    assert!(fixture.admission.events.0.is_empty());
+    assert!(fixture.admission.events.is_empty());
     assert_eq!(fixture.admission.limiter().in_flight(fixture.keys[0]), 0);
 }
 
@@ -312,7 +314,7 @@ fn older_request_takes_over_the_retry() {
     fixture.grant(0);
     fixture.wait(&request(5));
     fixture.wait(&request(3));
-    assert_eq!(fixture.admission.events.0.len(), 1);
+    assert_eq!(fixture.admission.events.len(), 1);
     assert_eq!(fixture.run(after(2.0)), [(after(1.0), 3), (after(2.0), 5)]);
 }
 
