@@ -42,7 +42,7 @@ pub enum NextAction {
     /// Take one retry from the target's retry budget, and give up if none is left. Then wait until the given
     /// time, which may have passed, without a place in the wait queue.
     Retry(Timestamp),
-    /// Wait like that, but take no retry from the budget.
+    /// Wait like that, but take no retry from the budget of the target.
     Yield(Timestamp),
     /// Give up, and return the last failure to the caller.
     GiveUp,
@@ -238,11 +238,11 @@ impl Attempts {
         let alike = Some((failure.kind, true));
         let mut tried = self.tried_keys.iter();
         if tried.any(|(other, refusal)| *other != key && *refusal == alike) {
-            // A provider that limits all keys refuses like that, too. Refusals of other calls may show it.
-            self.decision = if is_rate {
-                self.back_off(failure, now)
-            } else {
-                Decision::Stop
+            // A provider that limits all keys refuses like that, too. Refusals of other calls may show it. Until then,
+            // the call spends a retry, but none of the target's budget, which many calls at once would use up.
+            self.decision = match self.back_off(failure, now) {
+                Decision::RetryAt(until) if is_rate => Decision::YieldUntil(until),
+                _ => Decision::Stop,
             };
             return KeyOutcome::RestoreAll;
         }

@@ -324,7 +324,7 @@ fn same_unclear_rate_refusal_of_two_keys_spends_retries() {
         let until = NOW + Duration::from_secs(1 << (retry - 1));
         let next = call.next(NOW);
         assert!(
-            matches!(next, NextAction::Retry(at) if at > NOW && at <= until),
+            matches!(next, NextAction::Yield(at) if at > NOW && at <= until),
             "{next:?}"
         );
         assert_eq!(call.next(NOW), NextAction::Admit);
@@ -475,7 +475,7 @@ fn ambiguous_failures_of_one_key_do_not_blame_the_request() {
     assert_eq!(record(throttled.clone(), keys[1]), provisional);
     let (outcome, next) = record(throttled, keys[2]);
     assert_eq!(outcome, KeyOutcome::RestoreAll);
-    assert!(matches!(next, NextAction::Retry(_)), "{next:?}");
+    assert!(matches!(next, NextAction::Yield(_)), "{next:?}");
 }
 
 // L93
