@@ -754,3 +754,48 @@ proptest! {
         prop_assert!(keys.iter().all(|key| limiter.in_flight(*key) == 0));
     }
 }
+
+fn one_key(limits: Limits) -> (Limiter, TargetId) {
+    let mut limiter = Limiter::new();
+    let limits = KeyLimits {
+        limits,
+        ..KeyLimits::default()
+    };
+    let keys = [limiter.add_key(limits)];
+    let target = limiter.add_target(&keys, None, seconds(0.0));
+    (limiter, target)
+}
+
+/// A larger request has found too few tokens.
+#[test]
+fn small_request_is_possible_at_once_on_a_key_that_was_set_aside() {
+    let (mut limiter, target) = one_key(Limits {
+        tpm: Some(10_000),
+        ..Limits::default()
+    });
+    let demand = |tokens| Demand { requests: 1, tokens };
+    let any = KeyConstraint::Any;
+    let mut grant = limiter.acquire(target, demand(6000), any, seconds(0.0)).unwrap();
+    limiter.settle(&mut grant, 6000, seconds(0.0));
+    limiter.release(&mut grant, true, seconds(0.0));
+    assert!(limiter.acquire(target, demand(5000), any, seconds(1.0)).is_err());
+    let now = seconds(2.0);
+    assert!(limiter.earliest(target, demand(5000), 0, any, now) > seconds(60.0));
+    assert_eq!(limiter.earliest(target, demand(100), 0, any, now), now);
+}
+
+#[test]
+fn key_whose_rejection_has_ended_before_its_pause_is_not_lost() {
+    let (mut limiter, target) = one_key(Limits::default());
+    let mut grants = [0; 2].map(|_| acquire(&mut limiter, target, seconds(0.0)).unwrap());
+    let wait = |seconds| Some(Duration::from_secs(seconds));
+    limiter.record_refusal(&grants[0], CooldownReason::Invalid, wait(60), seconds(0.0));
+    limiter.record_refusal(&grants[1], CooldownReason::Throttled, wait(120), seconds(1.0));
+    for grant in &mut grants {
+        limiter.release(grant, true, seconds(1.0));
+    }
+    let any = KeyConstraint::Any;
+    let lost = limiter.lost_keys(target, any, seconds(2.0));
+    assert!(matches!(lost, Some(KeyAvailability::Invalid(_))), "{lost:?}");
+    assert_eq!(limiter.lost_keys(target, any, seconds(100.0)), None);
+}

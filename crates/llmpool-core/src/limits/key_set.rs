@@ -335,7 +335,7 @@ impl KeySet {
     }
 
     /// Takes back the keys and groups that were set aside for a larger demand than `tokens`.
-    fn take_back(&mut self, tokens: u32, table: &KeyTable, now: Timestamp) {
+    pub(super) fn take_back(&mut self, tokens: u32, table: &KeyTable, now: Timestamp) {
         while let Some(&(short_of, group, key)) =
             self.short.last().filter(|(short_of, ..)| *short_of > tokens)
         {
@@ -365,7 +365,7 @@ impl KeySet {
             KeyConstraint::Any | KeyConstraint::Healthy => self.ready.readiness(),
             KeyConstraint::Group(id) => {
                 let index = self.index_of(id)?;
-                self.groups[index].readiness_for(demand, table, now)
+                self.groups[index].readiness_for(demand, table, now).0
             }
             KeyConstraint::Key(id) => {
                 let place = self.place_of(id, table)?;

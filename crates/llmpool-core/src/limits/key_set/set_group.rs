@@ -90,13 +90,20 @@ impl SetGroup {
     /// Returns whether the keys of the group can be used.
     #[inline(always)]
     pub(super) fn readiness(&mut self, table: &KeyTable, now: Timestamp) -> Readiness {
-        self.readiness_for(one_with(self.short_of), table, now)
+        let (readiness, is_barred) = self.readiness_for(one_with(self.short_of), table, now);
+        self.is_barred = is_barred;
+        readiness
     }
 
     /// Returns whether the keys of the group can be used, for `demand` as far as the limits of the group are
-    /// concerned.
+    /// concerned, and whether denials or observed limits keep some of the keys from being used.
     #[inline(always)]
-    pub(super) fn readiness_for(&mut self, demand: Demand, table: &KeyTable, now: Timestamp) -> Readiness {
+    pub(super) fn readiness_for(
+        &mut self,
+        demand: Demand,
+        table: &KeyTable,
+        now: Timestamp,
+    ) -> (Readiness, bool) {
         let of_keys = match &mut self.index {
             None => self.keys[0].readiness(table, now),
             Some(index) => {
@@ -108,12 +115,10 @@ impl SetGroup {
         };
         let of_account = &table.groups[self.id.index()];
         let observed = self.observed(of_account).obstacle(now);
-        self.is_barred = self.denied > 0 || observed.is_some();
+        let is_barred = self.denied > 0 || observed.is_some();
         let is_lost = of_account.health.is_cooling_down(now);
-        of_keys.behind(
-            Obstacle::both(of_account.obstacle(demand, now), observed),
-            is_lost,
-        )
+        let obstacle = Obstacle::both(of_account.obstacle(demand, now), observed);
+        (of_keys.behind(obstacle, is_lost), is_barred)
     }
 
     /// Returns whether a key was used successfully since it, its account or this model was last refused.

@@ -93,6 +93,8 @@ impl Limiter {
             }
             KeyConstraint::Key(_) | KeyConstraint::Group(_) => now,
         };
+        // Keys that were set aside for a larger demand may have room for this one.
+        set.take_back(demand.tokens, &self.key_table, now);
         let by_key = match set.readiness(demand, constraint, &self.key_table, now) {
             Some(keys) if keys.load.is_none() && !keys.may_return_early => keys.recheck_at,
             _ => now,
@@ -151,6 +153,15 @@ impl Limiter {
             .next_key(constraint, &self.key_table)
             .filter(|_| keys.is_lost)?;
         let id = set.id_of(first);
-        Some(self.key_availability_at(target, id, now))
+        // The index is not updated when a cooldown ends before a pause of the same key.
+        let state = self.key_availability_at(target, id, now);
+        let is_lost = match state {
+            KeyAvailability::Disabled => true,
+            KeyAvailability::NoQuota(until)
+            | KeyAvailability::Invalid(until)
+            | KeyAvailability::Forbidden(until) => until > now,
+            KeyAvailability::Healthy | KeyAvailability::Throttled(_) | KeyAvailability::Probing => false,
+        };
+        is_lost.then_some(state)
     }
 }

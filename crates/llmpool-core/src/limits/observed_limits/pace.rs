@@ -171,7 +171,7 @@ impl Pace {
     /// the answer to a probe, or because the refusal is reverted.
     pub(super) fn may_end_early(&self, now: Timestamp) -> bool {
         self.run.is_some() && self.unconfirmed.is_some()
-            || self.is_probing(now) && self.run.is_some_and(|run| run.until <= now)
+            || self.is_probing(now) && self.run.is_some_and(|run| run.probe_until > run.until)
     }
 
     /// Awaits the outcome of the probe that was charged at `sent_at` until `until`. Has no effect on other requests.
