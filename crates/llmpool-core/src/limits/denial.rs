@@ -21,7 +21,8 @@ pub struct Wait {
     /// Time at which to retry the request. [`Timestamp::MAX`] if the request cannot be granted by the passing
     /// of time alone, for example because an attempt in flight must end or a disabled key must be enabled.
     pub until: Timestamp,
-    /// Whether the request might be granted before `until` because an attempt in flight ends.
+    /// Whether the request might be granted before `until`: an attempt in flight may end, return tokens, or show
+    /// that the provider admits requests again.
     pub slot: bool,
     /// The limit, slot or key that the request waits for.
     pub why: WaitReason,

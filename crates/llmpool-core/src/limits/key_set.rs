@@ -1,7 +1,7 @@
 //! A key set: the keys that a target may use, and what is known of each key for the model of the target.
 //!
 //! The keys are indexed in two levels: the quota groups by load, and in each group with several keys the keys
-//! by load. So a change of a key or of a whole group costs the same, however many keys there are.
+//! by load. So the cost of a change of a key or of a whole group is logarithmic in the number of keys.
 //!
 //! A key that has too few tokens left for a request is *set aside*: until the time at which it has enough
 //! tokens, or a request with a smaller demand arrives, it counts as unusable. Otherwise every request would
@@ -34,8 +34,8 @@ pub(super) struct KeySet {
     /// In ascending order of their ids.
     groups: Vec<SetGroup>,
     ready: ReadyIndex,
-    /// The groups (index of the group, `None`) and keys (index of the group, index of the key) that are set aside,
-    /// each with the smallest demand for which it had too few tokens.
+    /// The keys and groups that are set aside: the number of tokens for which each was set aside last, the index of
+    /// the group, and the index of the key (`None` for a whole group).
     short: BTreeSet<(u32, usize, Option<usize>)>,
     /// Number of groups of which denials or observed limits keep some keys from being used.
     barred: usize,

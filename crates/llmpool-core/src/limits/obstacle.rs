@@ -31,8 +31,8 @@ impl Obstacle {
         }
     }
 
-    /// Returns what remains to wait for until `a` and `b` have both ended. While one of them certainly lasts, the
-    /// other, which an attempt in flight may end, does not matter.
+    /// Returns the obstacle that decides until when to wait if there are two. One that only the passing of time
+    /// ends takes precedence, because the other cannot make the key usable before. Otherwise the later one.
     #[inline(always)]
     pub(super) fn both(a: Option<Self>, b: Option<Self>) -> Option<Self> {
         match (a, b) {

@@ -17,7 +17,7 @@ use crate::time::Timestamp;
 pub struct TargetId(pub(super) u32);
 
 impl TargetId {
-    /// Returns the zero-based index of the target, in the order in which targets were added to the limiter.
+    /// Returns the zero-based index of the target. A new target may get the index of a removed one.
     pub fn index(self) -> usize {
         self.0 as usize
     }

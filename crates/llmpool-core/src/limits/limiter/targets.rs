@@ -51,7 +51,7 @@ impl Limiter {
 
     /// Removes a target. Its id is given to a target that is added later.
     ///
-    /// All grants for the target must have been released.
+    /// All grants for the target must have been released, and no request may wait for it.
     pub fn remove_target(&mut self, target: TargetId) {
         let vacant = TargetState::new(TargetLimits::default(), None);
         let state = std::mem::replace(&mut self.targets[target.index()], vacant);
