@@ -18,10 +18,10 @@ pub struct Grant {
     pub(super) place: KeyPlace,
     /// Whether the attempt is a probe after a rate refusal.
     pub(super) is_probe: bool,
-    /// Epoch of the target's health when the attempt started. Every change of health begins a new epoch. If
-    /// the epoch has changed since then, the response to the attempt says nothing about the target's current
-    /// health.
-    pub(super) epoch: u32,
+    /// Epochs of the health of the target, the key and the key's quota group when the attempt started. Every change of
+    /// health begins a new epoch. If the epoch has changed since then, the response to the attempt says nothing about
+    /// the current health.
+    pub(super) epochs: [u32; 3],
     /// Requests and tokens that were charged to the limits. The number of tokens is an estimate until
     /// [`Limiter::settle`](super::limiter::Limiter::settle) corrects it.
     pub(super) demand: Demand,
@@ -30,10 +30,6 @@ pub struct Grant {
     pub(super) unsettled: bool,
     /// The charge of the attempt to all limits. The request is assumed to be sent at the time of the charge.
     pub(super) charge: ChargeId,
-    /// Epoch of the key's health when the attempt started.
-    pub(super) key_epoch: u32,
-    /// Epoch of the health of the key's quota group when the attempt started.
-    pub(super) group_epoch: u32,
     /// Epoch of the key's model denial when the attempt started. `None` if the key had no model denial at
     /// that time. A model denial is the provider's refusal of one model to a valid key.
     pub(super) denial_epoch: Option<u32>,

@@ -29,57 +29,16 @@ const MAX_DOUBLINGS: u32 = 10;
 /// Time after which a probe without an outcome no longer keeps other attempts waiting.
 pub(super) const SILENT: Duration = Duration::from_secs(5);
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum HealthState {
-    #[default]
-    Healthy,
-    /// The key, quota group or target is not used before `until`. The first attempt after that is a probe, or
-    /// ends the cooldown without a probe: see `Health::begin_attempt`.
-    Cooldown {
-        reason: CooldownReason,
-        until: Timestamp,
-    },
-    /// `in_flight` attempts are testing the key, quota group or target after a cooldown. If all of them end
-    /// without a response, the state becomes `Cooldown` again, with the same `until`, so that the next
-    /// attempt is a probe.
-    Probing {
-        reason: CooldownReason,
-        until: Timestamp,
-        in_flight: u32,
-        /// The time from which another attempt may probe, even if none of those in flight has an outcome.
-        next_at: Timestamp,
-    },
-}
-
-impl HealthState {
-    /// Returns the end and the reason of the cooldown. While probes are running, returns those of the
-    /// cooldown before the probes. `None` if healthy.
-    pub(super) fn cooldown(self) -> Option<(Timestamp, CooldownReason)> {
-        match self {
-            Self::Healthy => None,
-            Self::Cooldown { reason, until } | Self::Probing { reason, until, .. } => Some((until, reason)),
-        }
-    }
-
-    /// Returns the cooldown, to be saved.
-    pub(super) fn save(self, now: Timestamp) -> Option<SavedCooldown> {
-        let (until, reason) = self.cooldown()?;
-        let ends_in_ms = millis(until.since(now));
-        Some(SavedCooldown { reason, ends_in_ms })
-    }
-
-    /// Returns the state, with `Probing` replaced by the cooldown that preceded the probes.
-    fn without_probes(self) -> Self {
-        match self {
-            Self::Probing { reason, until, .. } => Self::Cooldown { reason, until },
-            state => state,
-        }
-    }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Health {
-    state: HealthState,
+    /// Why and until when the subject is not used. Until a probe succeeds, the cooldown is kept beyond its end. `None`
+    /// if healthy.
+    cooldown: Option<(Timestamp, CooldownReason)>,
+    /// Number of attempts in flight that test the subject after its cooldown. If all of them end without a response,
+    /// the next attempt is a probe.
+    probes: u32,
+    /// The time from which another attempt may probe, even if none of those in flight has an outcome.
+    next_probe_at: Timestamp,
     epoch: u32,
     /// Number of consecutive cooldowns for which the provider named no duration. Each of them doubles the
     /// default duration.
@@ -89,52 +48,30 @@ pub(super) struct Health {
     unanswered: u32,
 }
 
-/// The health before a refusal. [`Health::restore`] returns to it if the current epoch is still `epoch`, that
-/// is, if the health has not changed since the refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SavedHealth {
-    epoch: u32,
-    state: HealthState,
-    default_cooldowns: u32,
-}
-
 impl Health {
     pub(super) fn epoch(&self) -> u32 {
         self.epoch
     }
 
-    pub(super) fn state(&self) -> HealthState {
-        self.state
+    /// Returns the end and the reason of the cooldown. While probes are running, returns those of the cooldown
+    /// before the probes. `None` if healthy.
+    pub(super) fn cooldown(&self) -> Option<(Timestamp, CooldownReason)> {
+        self.cooldown
     }
 
-    /// Returns the end of the cooldown, which may have passed. `None` if the state is `Healthy` or `Probing`.
+    /// Returns the end of the cooldown, which may have passed. `None` if healthy or being probed.
     pub(super) fn cooldown_until(&self) -> Option<Timestamp> {
-        match self.state {
-            HealthState::Cooldown { until, .. } => Some(until),
-            HealthState::Healthy | HealthState::Probing { .. } => None,
-        }
-    }
-
-    /// Returns what keeps attempts from starting: a cooldown, or the wait for the outcome of probes.
-    #[inline(always)]
-    pub(super) fn obstacle(&self, now: Timestamp) -> Option<Obstacle> {
-        let obstacle = match self.state {
-            HealthState::Healthy => return None,
-            HealthState::Cooldown { until, .. } => Obstacle::until(until),
-            HealthState::Probing {
-                in_flight, next_at, ..
-            } if in_flight >= 1 << self.unanswered => Obstacle {
-                may_end_early: true,
-                ..Obstacle::until(next_at)
-            },
-            HealthState::Probing { .. } => return None,
-        };
-        Some(obstacle).filter(|obstacle| obstacle.until > now)
+        let (until, _) = self.cooldown.filter(|_| !self.is_probing())?;
+        Some(until)
     }
 
     #[inline(always)]
     pub(super) fn is_healthy(&self) -> bool {
-        self.state == HealthState::Healthy
+        self.cooldown.is_none()
+    }
+
+    pub(super) fn is_probing(&self) -> bool {
+        self.probes > 0
     }
 
     /// Returns whether a cooldown is running.
@@ -142,64 +79,56 @@ impl Health {
         self.cooldown_until().is_some_and(|until| until > now)
     }
 
-    /// Records the start of an attempt. The first attempt after a cooldown is a probe. Returns whether the
-    /// attempt ends a cooldown.
-    pub(super) fn begin_attempt(&mut self, now: Timestamp) -> bool {
-        match &mut self.state {
-            HealthState::Probing { reason, next_at, .. } if !reason.needs_probe() && *next_at <= now => {
-                self.state = HealthState::Healthy;
-                false
-            }
-            HealthState::Probing {
-                in_flight, next_at, ..
-            } => {
-                *in_flight += 1;
-                *next_at = now + SILENT;
-                false
-            }
-            &mut HealthState::Cooldown { reason, until } if until <= now => {
-                self.state = HealthState::Probing {
-                    reason,
-                    until,
-                    in_flight: 1,
-                    next_at: now + SILENT,
-                };
-                self.epoch += 1;
-                true
-            }
-            HealthState::Healthy | HealthState::Cooldown { .. } => false,
-        }
+    /// Returns what keeps attempts from starting: a cooldown, or the wait for the outcome of probes.
+    #[inline(always)]
+    pub(super) fn obstacle(&self, now: Timestamp) -> Option<Obstacle> {
+        let (until, _) = self.cooldown?;
+        let obstacle = match self.probes {
+            0 => Obstacle::until(until),
+            probes if probes < 1 << self.unanswered => return None,
+            _ => Obstacle {
+                may_end_early: true,
+                ..Obstacle::until(self.next_probe_at)
+            },
+        };
+        Some(obstacle).filter(|obstacle| obstacle.until > now)
     }
 
-    /// Records the start of an attempt with a target whose rate limit spreads the starts of waiting attempts
-    /// over time: after a cooldown that needs no probe, the target is healthy. Returns whether the attempt ends
+    /// Records the start of an attempt. The first attempt after a cooldown is a probe, unless the cooldown needs none
+    /// and a rate limit spreads the starts of waiting attempts over time (`is_paced`). Returns whether the attempt ends
     /// a cooldown.
-    pub(super) fn begin_paced_attempt(&mut self, now: Timestamp) -> bool {
-        let ends = self.begin_attempt(now);
-        if ends
-            && self
-                .state
-                .cooldown()
-                .is_some_and(|(_, reason)| !reason.needs_probe())
-        {
-            self.state = HealthState::Healthy;
+    #[inline(always)]
+    pub(super) fn begin_attempt(&mut self, is_paced: bool, now: Timestamp) -> bool {
+        let Some((_, reason)) = self.cooldown.filter(|(until, _)| *until <= now) else {
+            return false;
+        };
+        let is_first = self.probes == 0;
+        let suffices = if is_first {
+            is_paced
+        } else {
+            self.next_probe_at <= now
+        };
+        if suffices && !reason.needs_probe() {
+            self.cooldown = None;
+            self.probes = 0;
+        } else {
+            self.probes += 1;
+            self.next_probe_at = now + SILENT;
         }
-        ends
+        self.epoch += u32::from(is_first);
+        is_first
     }
 
     /// Records the end of an attempt that started in `epoch`. If the attempt was the last running probe and
     /// no probe received a response, the next attempt becomes a probe again.
+    #[inline(always)]
     pub(super) fn end_attempt(&mut self, epoch: u32) {
-        if let HealthState::Probing { in_flight, .. } = &mut self.state
-            && epoch == self.epoch
-        {
-            *in_flight -= 1;
-            if *in_flight == 0 {
-                // Counts a round of probes once, however many probes it had: eleven unanswered probes must
-                // not allow a thousand in the next round.
-                self.unanswered = (self.unanswered + 1).min(MAX_DOUBLINGS);
-                self.state = self.state.without_probes();
-            }
+        if self.probes > 0 && epoch == self.epoch {
+            self.probes -= 1;
+            // Counts a round of probes once, however many probes it had: eleven unanswered probes must
+            // not allow a thousand in the next round.
+            let is_over = self.probes == 0;
+            self.unanswered = (self.unanswered + u32::from(is_over)).min(MAX_DOUBLINGS);
         }
     }
 
@@ -210,72 +139,57 @@ impl Health {
         if epoch != self.epoch {
             return false;
         }
-        let changed = self.state != HealthState::Healthy;
-        self.state = HealthState::Healthy;
-        self.default_cooldowns = 0;
-        self.unanswered = 0;
+        let changed = !self.is_healthy();
+        *self = Self {
+            epoch,
+            ..Self::default()
+        };
         changed
     }
 
     /// Records that the provider refused an attempt that started in `epoch`. Several refusals in one epoch
     /// count as one.
     ///
-    /// Returns the health before the refusal, with which the refusal can be reverted, or `None` if the
-    /// refusal started no cooldown.
+    /// If the attempt started in an earlier epoch, the refusal can extend a running cooldown, but never shortens
+    /// it or doubles its duration. If no cooldown is running, it may start one.
+    ///
+    /// Returns the health before the refusal, with which the refusal can be [reverted](Self::restore), or `None` if
+    /// the refusal started no cooldown.
     pub(super) fn record_refusal(
         &mut self,
         epoch: u32,
         reason: CooldownReason,
         duration: Option<Duration>,
         now: Timestamp,
-    ) -> Option<SavedHealth> {
-        if epoch != self.epoch {
-            return self.record_late_refusal(reason, duration, now);
-        }
-        let (state, default_cooldowns) = (self.state.without_probes(), self.default_cooldowns);
-        let until = now + duration.unwrap_or_else(|| self.next_default_duration(reason));
-        self.start_cooldown(reason, until.max(self.cooldown_until().unwrap_or(until)));
-        Some(SavedHealth {
-            epoch: self.epoch,
-            state,
-            default_cooldowns,
-        })
-    }
-
-    /// Records that the provider refused an attempt that started in an earlier epoch.
-    ///
-    /// A late refusal can extend a running cooldown, but never shortens it or doubles its duration. If no
-    /// cooldown is running, a late refusal may start one. Returns the health before the refusal, with which
-    /// the refusal can be reverted, or `None` if the refusal started no cooldown.
-    pub(super) fn record_late_refusal(
-        &mut self,
-        reason: CooldownReason,
-        duration: Option<Duration>,
-        now: Timestamp,
-    ) -> Option<SavedHealth> {
-        let duration = match (&mut self.state, duration) {
-            (HealthState::Cooldown { until, .. }, Some(duration)) => {
-                *until = (*until).max(now + duration);
-                return None;
-            }
-            (HealthState::Healthy | HealthState::Probing { .. }, Some(duration)) => duration,
-            (HealthState::Healthy, None) if reason.needs_probe() => reason.default_durations().0,
-            _ => return None,
+    ) -> Option<Self> {
+        let before = Self { probes: 0, ..*self };
+        let is_late = epoch != self.epoch;
+        let duration = match duration {
+            Some(duration) => duration,
+            None if !is_late => self.next_default_duration(reason),
+            None if self.is_healthy() && reason.needs_probe() => reason.default_durations().0,
+            None => return None,
         };
-        let state = self.state.without_probes();
-        self.start_cooldown(reason, now + duration);
-        Some(SavedHealth {
-            epoch: self.epoch,
-            state,
-            default_cooldowns: self.default_cooldowns,
-        })
+        let until = (now + duration).max(self.cooldown_until().unwrap_or(Timestamp::ZERO));
+        if let Some((end, _)) = &mut self.cooldown
+            && is_late
+            && self.probes == 0
+        {
+            *end = until;
+            return None;
+        }
+        self.start_cooldown(reason, until);
+        Some(before)
     }
 
     /// Starts a cooldown and begins a new epoch, regardless of the previous state.
     pub(super) fn start_cooldown(&mut self, reason: CooldownReason, until: Timestamp) {
-        self.state = HealthState::Cooldown { reason, until };
-        self.unanswered = 0;
-        self.epoch += 1;
+        *self = Self {
+            cooldown: Some((until, reason)),
+            epoch: self.epoch + 1,
+            default_cooldowns: self.default_cooldowns,
+            ..Self::default()
+        };
     }
 
     /// Starts a cooldown, unless a current cooldown ends at `until` or later.
@@ -287,19 +201,19 @@ impl Health {
 
     /// Sets the state to healthy and forgets all earlier refusals.
     pub(super) fn reset(&mut self) {
-        *self = Self {
-            epoch: self.epoch + 1,
-            ..Self::default()
-        };
+        self.replace_by(Self::default());
     }
 
     /// Reverts a refusal, unless the health has changed since the refusal.
-    pub(super) fn restore(&mut self, before: SavedHealth) {
-        if before.epoch == self.epoch {
-            self.state = before.state;
-            self.default_cooldowns = before.default_cooldowns;
-            self.epoch += 1;
+    pub(super) fn restore(&mut self, before: Self) {
+        if self.epoch == before.epoch + 1 {
+            self.replace_by(before);
         }
+    }
+
+    fn replace_by(&mut self, other: Self) {
+        let epoch = self.epoch + 1;
+        *self = Self { epoch, ..other };
     }
 
     fn next_default_duration(&mut self, reason: CooldownReason) -> Duration {
@@ -307,5 +221,12 @@ impl Health {
         let doubled = first.saturating_mul(1 << self.default_cooldowns.min(16));
         self.default_cooldowns = self.default_cooldowns.saturating_add(1);
         doubled.min(longest)
+    }
+
+    /// Returns the cooldown, to be saved.
+    pub(super) fn save(&self, now: Timestamp) -> Option<SavedCooldown> {
+        let (until, reason) = self.cooldown?;
+        let ends_in_ms = millis(until.since(now));
+        Some(SavedCooldown { reason, ends_in_ms })
     }
 }

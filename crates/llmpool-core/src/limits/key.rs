@@ -1,7 +1,6 @@
 //! The public description of an API key: its identifier, limits and availability.
 
 use super::cooldown::CooldownReason;
-use super::health::HealthState;
 use super::limits::Limits;
 use crate::time::Timestamp;
 
@@ -75,17 +74,6 @@ impl KeyAvailability {
         }
     }
 
-    /// Returns this state with a cooldown that ends at `until` or later. Other states than cooldowns have no end.
-    pub(super) fn until_at_least(self, until: Timestamp) -> Self {
-        match self {
-            Self::Throttled(end) => Self::Throttled(end.max(until)),
-            Self::NoQuota(end) => Self::NoQuota(end.max(until)),
-            Self::Invalid(end) => Self::Invalid(end.max(until)),
-            Self::Forbidden(end) => Self::Forbidden(end.max(until)),
-            Self::Healthy | Self::Probing | Self::Disabled => self,
-        }
-    }
-
     /// Returns the end of the key's cooldown. `None` if the key is healthy, disabled or being tested.
     pub fn until(self) -> Option<Timestamp> {
         match self {
@@ -95,22 +83,16 @@ impl KeyAvailability {
             Self::Healthy | Self::Probing | Self::Disabled => None,
         }
     }
-}
 
-impl From<HealthState> for KeyAvailability {
-    fn from(state: HealthState) -> Self {
-        match state {
-            HealthState::Healthy => Self::Healthy,
-            HealthState::Probing { .. } => Self::Probing,
-            HealthState::Cooldown { reason, until } => match reason {
-                CooldownReason::Throttled
-                | CooldownReason::Unclear
-                | CooldownReason::Overloaded
-                | CooldownReason::Broken => Self::Throttled(until),
-                CooldownReason::NoQuota => Self::NoQuota(until),
-                CooldownReason::Invalid => Self::Invalid(until),
-                CooldownReason::Forbidden => Self::Forbidden(until),
-            },
+    pub(super) fn cooldown(reason: CooldownReason, until: Timestamp) -> Self {
+        match reason {
+            CooldownReason::Throttled
+            | CooldownReason::Unclear
+            | CooldownReason::Overloaded
+            | CooldownReason::Broken => Self::Throttled(until),
+            CooldownReason::NoQuota => Self::NoQuota(until),
+            CooldownReason::Invalid => Self::Invalid(until),
+            CooldownReason::Forbidden => Self::Forbidden(until),
         }
     }
 }

@@ -3,22 +3,20 @@
 use std::num::NonZeroU32;
 
 use super::demand::Demand;
-use super::health::Health;
 use super::key::KeyLimits;
-use super::limit_set::LimitSet;
 use super::load_heap::Load;
 use super::obstacle::Obstacle;
 use super::quota_group::QuotaGroupId;
+use super::subject::Subject;
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug)]
 pub(super) struct KeyRecord {
     weight: NonZeroU32,
-    pub(super) limit_set: LimitSet,
+    /// The limits of the key, and whether the provider accepts it.
+    pub(super) subject: Subject,
     /// Sequence number of the most recent reservation of this key. 0 if the key has never been used.
     pub(super) last_used: u64,
-    /// Whether the provider accepts the key.
-    pub(super) health: Health,
     pub(super) disabled: bool,
     pub(super) group: QuotaGroupId,
 }
@@ -27,9 +25,8 @@ impl KeyRecord {
     pub(super) fn new(limits: KeyLimits, group: QuotaGroupId) -> Self {
         Self {
             weight: NonZeroU32::new(limits.weight).unwrap_or(NonZeroU32::MIN),
-            limit_set: LimitSet::new(limits.limits),
+            subject: Subject::new(limits.limits),
             last_used: 0,
-            health: Health::default(),
             disabled: false,
             group,
         }
@@ -37,26 +34,18 @@ impl KeyRecord {
 
     /// Returns whether the key is disabled or rejected by the provider.
     pub(super) fn is_lost(&self, now: Timestamp) -> bool {
-        self.disabled || self.health.is_cooling_down(now)
+        self.disabled || self.subject.health.is_cooling_down(now)
     }
 
     #[inline(always)]
     pub(super) fn load(&self) -> Load {
-        Load::new(self.limit_set.in_flight, self.weight, self.last_used)
+        Load::new(self.subject.limit_set.in_flight, self.weight, self.last_used)
     }
 
     /// Returns what keeps the key from being used for `demand`, apart from its quota group and model denials.
     #[inline(always)]
     pub(super) fn obstacle(&self, demand: Demand, now: Timestamp) -> Option<Obstacle> {
-        // Almost always, nothing keeps a key from being used.
-        if !self.disabled && self.health.is_healthy() && self.limit_set.is_unlimited() {
-            return None;
-        }
-        let health = if self.disabled {
-            Some(Obstacle::until(Timestamp::MAX))
-        } else {
-            self.health.obstacle(now)
-        };
-        Obstacle::both(health, self.limit_set.obstacle(demand, now))
+        let disabled = self.disabled.then_some(Obstacle::until(Timestamp::MAX));
+        Obstacle::both(disabled, self.subject.obstacle(demand, now))
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use self::set_group::SetGroup;
 use super::demand::Demand;
-use super::health::HealthState;
+use super::health::Health;
 use super::key::KeyId;
 use super::key_constraint::KeyConstraint;
 use super::key_record::KeyRecord;
@@ -73,9 +73,12 @@ impl KeySet {
             groups,
             short: BTreeSet::new(),
             barred: 0,
-            counts_tokens: members
-                .iter()
-                .any(|id| table.limit_sets(*id).iter().any(|limits| limits.counts_tokens())),
+            counts_tokens: members.iter().any(|id| {
+                table
+                    .subjects(*id)
+                    .iter()
+                    .any(|subject| subject.limit_set.counts_tokens())
+            }),
             combined_rate: keys.try_fold(CombinedRate::default(), CombinedRate::with),
             members,
         };
@@ -137,8 +140,8 @@ impl KeySet {
         self.groups[place.group].deny_until(place.key, until);
     }
 
-    pub(super) fn denial_state(&self, place: KeyPlace) -> Option<HealthState> {
-        self.groups[place.group].keys[place.key].denial_state()
+    pub(super) fn denial(&self, place: KeyPlace) -> Option<&Health> {
+        self.groups[place.group].keys[place.key].denial.as_deref()
     }
 
     /// Returns the limits that were observed for a group: for the model of the target or, if all models of an
@@ -371,7 +374,7 @@ impl KeySet {
                 let place = self.place_of(id, table)?;
                 let group = &self.groups[place.group];
                 let of_key = group.keys[place.key].readiness_for(demand, table, now);
-                let is_lost = table.groups[group.id.index()].health.is_cooling_down(now);
+                let is_lost = table.groups[group.id.index()].subject.health.is_cooling_down(now);
                 of_key.behind(group.obstacle(demand, table, now), is_lost)
             }
         })
@@ -407,7 +410,7 @@ impl KeySet {
 
 impl CombinedRate {
     fn with(self, key: &KeyRecord) -> Option<Self> {
-        let rates = key.limit_set.limits().rate_limits();
+        let rates = key.subject.limit_set.limits().rate_limits();
         let slowest = rates.reduce(|a, b| if b.per_second() < a.per_second() { b } else { a })?;
         Some(Self {
             capacity: self.capacity + f64::from(slowest.capacity()),

@@ -21,7 +21,6 @@ use super::cooldown::CooldownReason;
 use super::demand::Demand;
 use super::denial::Denial;
 use super::grant::Grant;
-use super::health::HealthState;
 use super::key::{KeyId, KeyLimits};
 use super::key_constraint::KeyConstraint;
 use super::key_set::{KeyPlace, KeySet};
@@ -29,6 +28,7 @@ use super::key_table::KeyTable;
 use super::limit_set::LimitSet;
 use super::limits::Limits;
 use super::quota_group::QuotaGroupId;
+use super::subject::Subject;
 use super::target::{TargetId, TargetLimits, TargetState};
 use crate::time::Timestamp;
 
@@ -79,7 +79,7 @@ impl Limiter {
         let TargetLimits { limits, breaker, .. } = limits.into();
         let seq = self.next_seq();
         let target = &mut self.targets[id.index()];
-        target.limit_set.set_limits(limits, seq, now);
+        target.subject.limit_set.set_limits(limits, seq, now);
         target.breaker = breaker;
         self.changed.add_target(id);
     }
@@ -108,16 +108,15 @@ impl Limiter {
         now: Timestamp,
     ) -> Result<Grant, Denial> {
         let state = &self.targets[target.index()];
-        if let Some(denial) = state.denies(demand, now) {
-            return Err(denial);
-        }
-        if state.key_set.is_none() && constraint == KeyConstraint::Any {
-            return Ok(self.reserve(target, None, demand, now));
-        }
-        match self.find_key(target, demand, constraint, older, now) {
-            Some(place) => Ok(self.reserve(target, Some(place), demand, now)),
-            None => Err(self.no_key(target, demand, constraint, now)),
-        }
+        let place = match state.wait(demand, now) {
+            Some(wait) => return Err(self.denial(target, demand, constraint, wait)),
+            None if state.key_set.is_none() && constraint == KeyConstraint::Any => None,
+            None => match self.find_key(target, demand, constraint, older, now) {
+                Some(place) => Some(place),
+                None => return Err(self.no_key(target, demand, constraint, now)),
+            },
+        };
+        Ok(self.reserve(target, place, demand, now))
     }
 
     /// Returns the least loaded key that an attempt may use, or `None` if no key is usable. Reserves nothing.
@@ -162,39 +161,34 @@ impl Limiter {
         now: Timestamp,
     ) -> Grant {
         let seq = self.next_seq();
-        let state = &mut self.targets[target.index()];
-        let ends_cooldown = if state.limit_set.is_paced() {
-            state.health.begin_paced_attempt(now)
-        } else {
-            state.health.begin_attempt(now)
-        };
-        if ends_cooldown {
-            state.limit_set.resume(seq, now);
-        }
-        state.limit_set.charge(demand, seq, now);
         let mut grant = Grant {
             target,
             key: None,
             place: place.unwrap_or_default(),
             is_probe: false,
-            epoch: state.health.epoch(),
+            epochs: [0; 3],
             demand,
             unsettled: demand.tokens > 0,
             charge: ChargeId { seq, at: now },
-            key_epoch: 0,
-            group_epoch: 0,
             denial_epoch: None,
         };
-        if let (Some(set), Some(place)) = (&mut state.key_set, place) {
+        if let (Some(set), Some(place)) = (&mut self.targets[target.index()].key_set, place) {
             let id = set.id_of(place);
             grant.key = Some(id);
             grant.denial_epoch = set.begin_attempt(place, now);
             grant.is_probe = set.observed_mut(place, &mut self.key_table).charge(now);
+            self.key_table.keys[id.index()].last_used = seq;
+        }
+        let mut epochs = [0; 3];
+        for (subject, epoch) in self.subjects(&grant).zip(&mut epochs) {
+            *epoch = subject.begin_attempt(demand, grant.charge);
+        }
+        grant.epochs = epochs;
+        if let Some(id) = grant.key {
             if grant.is_probe {
                 // A request for a healthy key waits for the outcome of the probe.
                 self.changed.add_key(id);
             }
-            self.key_table.reserve(id, &mut grant);
             self.update_readiness(id, now);
         }
         grant
@@ -205,6 +199,14 @@ impl Limiter {
     fn update(&mut self, id: KeyId, now: Timestamp) {
         self.changed.add_key(id);
         self.update_readiness(id, now);
+    }
+
+    /// Must be called after a change of the target, key or quota group of a grant.
+    fn update_all(&mut self, grant: &Grant, now: Timestamp) {
+        self.changed.add_target(grant.target);
+        if let Some(id) = grant.key {
+            self.update(id, now);
+        }
     }
 
     /// Recomputes whether a key and its quota group can be used, in the key sets of all targets that use the
@@ -229,22 +231,23 @@ impl Limiter {
             self.refund(grant);
         }
         let target = &mut self.targets[grant.target.index()];
-        let was_probe = matches!(target.health.state(), HealthState::Probing { .. });
-        let was_full = !target.limit_set.has_slot();
-        target.limit_set.in_flight -= 1;
-        target.health.end_attempt(grant.epoch);
-        if let (Some(set), Some(id)) = (&mut target.key_set, grant.key) {
+        let Subject { health, limit_set } = &target.subject;
+        let was_held_up = health.is_probing() || !limit_set.has_slot();
+        if let (Some(set), Some(_)) = (&mut target.key_set, grant.key) {
             set.end_attempt(grant.place, grant.denial_epoch);
-            self.key_table.release(id, grant);
+        }
+        for (subject, epoch) in self.subjects(grant).zip(grant.epochs) {
+            subject.end_attempt(epoch);
+        }
+        if let Some(id) = grant.key {
             self.update(id, now);
         }
         // A request that waits for estimated tokens to be returned must learn that these tokens are now final.
-        let had_tokens = grant.demand.tokens > 0;
+        if !used || was_held_up || grant.demand.tokens > 0 {
+            self.changed.add_target(grant.target);
+        }
         if !used {
             grant.demand.tokens = 0;
-        }
-        if !used || was_full || was_probe || had_tokens {
-            self.changed.add_target(grant.target);
         }
     }
 
@@ -277,10 +280,7 @@ impl Limiter {
             made_room |= limits.settle(grant.charge, before, tokens);
         }
         if made_room {
-            self.changed.add_target(grant.target);
-            if let Some(id) = grant.key {
-                self.update(id, now);
-            }
+            self.update_all(grant, now);
         }
     }
 
@@ -294,13 +294,19 @@ impl Limiter {
         }
     }
 
+    /// Returns the target, the key and the quota group of a grant.
+    #[inline(always)]
+    fn subjects(&mut self, grant: &Grant) -> impl Iterator<Item = &mut Subject> {
+        let target = &mut self.targets[grant.target.index()].subject;
+        let key_table = &mut self.key_table;
+        let keys = grant.key.map(move |id| key_table.subjects_mut(id));
+        std::iter::once(target).chain(keys.into_iter().flatten())
+    }
+
     /// Returns the limit sets to which a grant was charged: those of the target, the key and the quota group.
     #[inline(always)]
     fn limit_sets(&mut self, grant: &Grant) -> impl Iterator<Item = &mut LimitSet> {
-        let target = &mut self.targets[grant.target.index()].limit_set;
-        let key_table = &mut self.key_table;
-        let keys = grant.key().map(move |id| key_table.limit_sets_mut(id));
-        std::iter::once(target).chain(keys.into_iter().flatten())
+        self.subjects(grant).map(|subject| &mut subject.limit_set)
     }
 
     /// Enables or disables a key. Attempts in flight continue. Enabling a key also ends all cooldowns of the
@@ -347,8 +353,8 @@ impl Limiter {
         let seq = self.next_seq();
         self.changed.add_target(target);
         let target = &mut self.targets[target.index()];
-        target.limit_set.reset(seq);
-        target.health.reset();
+        target.subject.limit_set.reset(seq);
+        target.subject.health.reset();
         target.failures = 0;
     }
 

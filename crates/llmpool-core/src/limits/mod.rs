@@ -42,6 +42,7 @@ mod quota_group;
 mod rate_limit;
 mod ready_index;
 mod saved_limits;
+mod subject;
 mod target;
 mod wait_queue;
 mod window;

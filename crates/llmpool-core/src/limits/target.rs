@@ -2,13 +2,13 @@
 //! one model of a provider.
 
 use super::demand::Demand;
-use super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
-use super::health::Health;
+use super::denial::{Wait, WaitReason};
 use super::key_set::KeySet;
 use super::limit_scope::LimitScope;
-use super::limit_set::LimitSet;
-use super::limits::{LimitKind, Limits};
+use super::limits::Limits;
+use super::obstacle::Obstacle;
 use super::rate_limit::RateLimit;
+use super::subject::Subject;
 use crate::routing::budget::RetryBudget;
 use crate::time::Timestamp;
 
@@ -55,12 +55,11 @@ impl From<Limits> for TargetLimits {
 
 #[derive(Clone, Debug)]
 pub(super) struct TargetState {
-    pub(super) limit_set: LimitSet,
+    pub(super) subject: Subject,
     /// The keys that the target may use. `None` if the target uses no keys.
     pub(super) key_set: Option<Box<KeySet>>,
     /// The targets that use a quota group that this target uses, including this target.
     pub(super) neighbours: Vec<TargetId>,
-    pub(super) health: Health,
     pub(super) breaker: Option<u32>,
     /// Number of consecutive failures that were blamed on the target. A success resets this number to 0.
     pub(super) failures: u32,
@@ -70,37 +69,31 @@ pub(super) struct TargetState {
 impl TargetState {
     pub(super) fn new(limits: TargetLimits, key_set: Option<KeySet>) -> Self {
         Self {
-            limit_set: LimitSet::new(limits.limits),
+            subject: Subject::new(limits.limits),
             key_set: key_set.map(Box::new),
             neighbours: Vec::new(),
-            health: Health::default(),
             breaker: limits.breaker,
             failures: 0,
             retry_budget: RetryBudget::default(),
         }
     }
 
-    /// Returns why the target denies an attempt, regardless of the key. `None` if the target allows the
-    /// attempt.
-    pub(super) fn denies(&self, demand: Demand, now: Timestamp) -> Option<Denial> {
-        let wait = |until, slot, why| Some(Denial::Wait(Wait { until, slot, why }));
-        if let Some(obstacle) = self.health.obstacle(now) {
-            return wait(obstacle.until, obstacle.may_end_early, WaitReason::TargetCooldown);
-        }
-        if let Some((until, kind)) = self.limit_set.available_at(demand, now) {
-            return match self.limit_set.exceeded_limit(demand) {
-                Some((kind, limit)) => {
-                    Some(Denial::Unsatisfiable(Unsatisfiable::exceeds(demand, kind, limit)))
-                }
-                None => {
-                    let may_regain = kind == LimitKind::Tokens && self.limit_set.may_regain_tokens();
-                    wait(until, may_regain, WaitReason::Target(kind))
-                }
-            };
-        }
-        if !self.limit_set.has_slot() {
-            return wait(Timestamp::MAX, true, WaitReason::TargetConcurrency);
-        }
-        None
+    /// Returns what an attempt waits for, regardless of the key. `None` if the target allows the attempt.
+    pub(super) fn wait(&self, demand: Demand, now: Timestamp) -> Option<Wait> {
+        let Obstacle {
+            until,
+            limit,
+            may_end_early,
+        } = self.subject.obstacle(demand, now)?;
+        let why = match limit {
+            Some(kind) => WaitReason::Target(kind),
+            None if self.subject.health.obstacle(now).is_some() => WaitReason::TargetCooldown,
+            None => WaitReason::TargetConcurrency,
+        };
+        Some(Wait {
+            until,
+            slot: may_end_early,
+            why,
+        })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::cooldown::CooldownReason;
 use super::super::demand::Demand;
-use super::super::health::{Health, HealthState};
+use super::super::health::Health;
 use super::super::key::KeyId;
 use super::super::key_table::KeyTable;
 use super::super::limit_scope::LimitScope;
@@ -116,8 +116,8 @@ impl SetGroup {
         let of_account = &table.groups[self.id.index()];
         let observed = self.observed(of_account).obstacle(now);
         let is_barred = self.denied > 0 || observed.is_some();
-        let is_lost = of_account.health.is_cooling_down(now);
-        let obstacle = Obstacle::both(of_account.obstacle(demand, now), observed);
+        let is_lost = of_account.subject.health.is_cooling_down(now);
+        let obstacle = Obstacle::both(of_account.subject.obstacle(demand, now), observed);
         (of_keys.behind(obstacle, is_lost), is_barred)
     }
 
@@ -125,7 +125,7 @@ impl SetGroup {
     pub(super) fn is_tested(&self, key: usize, table: &KeyTable, now: Timestamp) -> bool {
         let of_account = &table.groups[self.id.index()];
         let SetKey { id, denial, .. } = &self.keys[key];
-        let healths = [&table.keys[id.index()].health, &of_account.health];
+        let healths = [&table.keys[id.index()].subject.health, &of_account.subject.health];
         denial.is_none()
             && healths.into_iter().all(Health::is_healthy)
             && !self.observed(of_account).is_refused(now)
@@ -135,7 +135,7 @@ impl SetGroup {
     pub(super) fn obstacle(&self, demand: Demand, table: &KeyTable, now: Timestamp) -> Option<Obstacle> {
         let of_account = &table.groups[self.id.index()];
         let observed = self.observed(of_account).obstacle(now);
-        Obstacle::both(of_account.obstacle(demand, now), observed)
+        Obstacle::both(of_account.subject.obstacle(demand, now), observed)
     }
 
     /// Returns whether a denial or an observed limit keeps a key from being used. Other targets may still use it,
@@ -174,10 +174,7 @@ impl SetGroup {
         self.denied += usize::from(denial.is_none());
         let epoch = if denial.is_some() { epoch } else { Some(0) };
         let denial = denial.get_or_insert_default();
-        match epoch {
-            Some(epoch) => denial.record_refusal(epoch, reason, duration, now),
-            None => denial.record_late_refusal(reason, duration, now),
-        };
+        denial.record_refusal(epoch.unwrap_or(u32::MAX), reason, duration, now);
     }
 
     /// Starts a denial of a key that lasts until `until` at least.
@@ -235,7 +232,7 @@ impl SetKey {
     #[inline(always)]
     pub(super) fn begin_attempt(&mut self, now: Timestamp) -> Option<u32> {
         let denial = self.denial.as_mut()?;
-        denial.begin_attempt(now);
+        denial.begin_attempt(false, now);
         Some(denial.epoch())
     }
 
@@ -244,10 +241,6 @@ impl SetKey {
         if let (Some(denial), Some(epoch)) = (&mut self.denial, epoch) {
             denial.end_attempt(epoch);
         }
-    }
-
-    pub(super) fn denial_state(&self) -> Option<HealthState> {
-        self.denial.as_ref().map(|denial| denial.state())
     }
 
     #[inline(always)]

@@ -2,7 +2,7 @@
 
 use super::super::demand::Demand;
 use super::super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
-use super::super::key::{KeyAvailability, KeyId};
+use super::super::key::KeyAvailability;
 use super::super::key_constraint::KeyConstraint;
 use super::super::limits::LimitKind;
 use super::super::target::{TargetId, TargetState};
@@ -20,26 +20,37 @@ impl Limiter {
     ) -> Option<Unsatisfiable> {
         let state = &self.targets[target.index()];
         let exceeds = |(kind, limit)| Unsatisfiable::exceeds(demand, kind, limit);
-        let exceeded_limit = |id: &KeyId| {
-            let limit_sets = self.key_table.limit_sets(*id).into_iter();
-            limit_sets
-                .filter_map(|limits| limits.exceeded_limit(demand))
-                .next()
-        };
-        if let Some(exceeded) = state.limit_set.exceeded_limit(demand) {
-            return Some(exceeds(exceeded));
-        }
-        if state.key_set.is_none() && constraint == KeyConstraint::Any {
-            return None;
+        let of_target = state.subject.limit_set.exceeded_limit(demand);
+        if of_target.is_some() || state.key_set.is_none() && constraint == KeyConstraint::Any {
+            return of_target.map(exceeds);
         }
         let keys = self.keys_of(target).iter();
-        let mut keys = keys.filter(|id| self.key_table.allows(constraint, **id));
-        let first = match keys.next() {
-            None => return Some(Unsatisfiable::UnknownKey),
-            Some(id) => exceeded_limit(id)?,
+        let keys = keys.filter(|id| self.key_table.allows(constraint, **id));
+        let mut exceeded = keys.map(|id| {
+            let subjects = self.key_table.subjects(*id).into_iter();
+            let mut exceeded = subjects.filter_map(|subject| subject.limit_set.exceeded_limit(demand));
+            exceeded.next()
+        });
+        let Some(first) = exceeded.next() else {
+            return Some(Unsatisfiable::UnknownKey);
         };
-        keys.all(|id| exceeded_limit(id).is_some())
-            .then(|| exceeds(first))
+        first
+            .filter(|_| exceeded.all(|limit| limit.is_some()))
+            .map(exceeds)
+    }
+
+    /// Returns the denial of a request that has to wait. It is denied for good if neither time nor an event ends the
+    /// wait and no limit admits it.
+    pub(super) fn denial(
+        &self,
+        target: TargetId,
+        demand: Demand,
+        constraint: KeyConstraint,
+        wait: Wait,
+    ) -> Denial {
+        let is_endless = wait.until == Timestamp::MAX && !wait.slot;
+        let never = is_endless.then(|| self.unsatisfiable(target, demand, constraint));
+        never.flatten().map_or(Denial::Wait(wait), Denial::Unsatisfiable)
     }
 
     /// Returns what a request that arrives at `now` would wait for. Reserves nothing. If only older requests
@@ -52,7 +63,7 @@ impl Limiter {
         now: Timestamp,
     ) -> WaitReason {
         let state = &self.targets[target.index()];
-        if let Some(Denial::Wait(wait)) = state.denies(demand, now) {
+        if let Some(wait) = state.wait(demand, now) {
             return wait.why;
         }
         let needs_key = constraint != KeyConstraint::Any || state.key_set.is_some();
@@ -77,15 +88,9 @@ impl Limiter {
         constraint: KeyConstraint,
         now: Timestamp,
     ) -> Timestamp {
-        let TargetState {
-            limit_set,
-            key_set,
-            health,
-            ..
-        } = &mut self.targets[target.index()];
-        let by_target = limit_set
-            .ready_at(demand, ahead, now)
-            .max(health.cooldown_until().unwrap_or(now));
+        let TargetState { subject, key_set, .. } = &mut self.targets[target.index()];
+        let by_limits = subject.limit_set.ready_at(demand, ahead, now);
+        let by_target = by_limits.max(subject.health.cooldown_until().unwrap_or(now));
         let Some(set) = key_set else { return by_target };
         let by_rate = match constraint {
             KeyConstraint::Any | KeyConstraint::Healthy => {
@@ -131,11 +136,8 @@ impl Limiter {
                 WaitReason::KeysUnavailable(self.key_availability_at(target, id, now))
             }
         };
-        Denial::Wait(Wait {
-            until: keys.recheck_at,
-            slot,
-            why,
-        })
+        let until = keys.recheck_at;
+        self.denial(target, demand, constraint, Wait { until, slot, why })
     }
 
     /// Returns the state of the key that recovers first if none of the keys that satisfy the constraint is worth

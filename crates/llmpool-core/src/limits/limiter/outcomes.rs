@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::cooldown::{CooldownReason, RefusalWait};
 use super::super::grant::Grant;
-use super::super::health::{HealthState, SavedHealth};
+use super::super::health::Health;
 use super::super::key::KeyId;
 use super::super::key_set::KeyPlace;
 use super::super::observed_limits::{PROBE_TIME, SavedPace};
@@ -26,7 +26,7 @@ pub struct ProvisionalCooldown {
 /// What a provisional cooldown replaced.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum StateBefore {
-    Health(CooldownReason, SavedHealth),
+    Health(CooldownReason, Health),
     Pace(TargetId, KeyPlace, SavedPace),
 }
 
@@ -60,17 +60,20 @@ impl Limiter {
         let target = &mut self.targets[grant.target.index()];
         target.failures = 0;
         target.retry_budget.record_success();
-        if target.health.record_success(grant.epoch) {
-            self.changed.add_target(grant.target);
-        }
         if let (Some(set), Some(id)) = (&mut target.key_set, grant.key) {
             let observed = set.observed_mut(grant.place, &mut self.key_table);
             if observed.record_success(grant.charge.at, now)
                 | set.record_success(grant.place, grant.denial_epoch)
-                | self.key_table.record_success(id, grant)
             {
                 self.update(id, now);
             }
+        }
+        let subjects = self.subjects(grant).zip(grant.epochs);
+        let healed = subjects.fold(false, |healed, (subject, epoch)| {
+            healed | subject.health.record_success(epoch)
+        });
+        if healed {
+            self.update_all(grant, now);
         }
     }
 
@@ -111,8 +114,9 @@ impl Limiter {
                 self.record_rate_refusal(grant, reason == CooldownReason::Throttled, wait, now)
             }
             _ => {
-                let key_table = &mut self.key_table;
-                let before = key_table.record_refusal(id, grant, reason, wait.named(), now);
+                let epoch = grant.epochs[if reason.is_of_group() { 2 } else { 1 }];
+                let health = self.key_table.health_mut(id, reason);
+                let before = health.record_refusal(epoch, reason, wait.named(), now);
                 before.map(|before| StateBefore::Health(reason, before))
             }
         };
@@ -151,8 +155,8 @@ impl Limiter {
         }
         target.failures = target.failures.saturating_add(1);
         let broken = target.breaker.is_some_and(|limit| target.failures >= limit);
-        let probed = matches!(target.health.state(), HealthState::Probing { .. });
-        let (epoch, health) = (grant.epoch, &mut target.health);
+        let (epoch, health) = (grant.epochs[0], &mut target.subject.health);
+        let probed = health.is_probing();
         if duration.is_some() {
             health.record_refusal(epoch, CooldownReason::Overloaded, duration, now);
         } else if broken || (probed && target.breaker.is_some()) {

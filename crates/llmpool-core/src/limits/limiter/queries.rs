@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::bucket::Bucket;
 use super::super::cooldown::CooldownReason;
+use super::super::health::Health;
 use super::super::key::{KeyAvailability, KeyId};
 use super::super::key_constraint::KeyConstraint;
 use super::super::key_set::{KeyPlace, KeySet};
@@ -60,12 +61,12 @@ impl Limiter {
     /// every request to the target needs a token estimate.
     pub fn counts_tokens(&self, target: TargetId) -> bool {
         let state = &self.targets[target.index()];
-        state.limit_set.counts_tokens() || state.key_set.as_ref().is_some_and(|set| set.counts_tokens)
+        state.subject.limit_set.counts_tokens() || state.key_set.as_ref().is_some_and(|set| set.counts_tokens)
     }
 
     /// Returns the number of attempts in flight that use a key.
     pub fn in_flight(&self, key: KeyId) -> u32 {
-        self.key_table.keys[key.index()].limit_set.in_flight
+        self.key_table.keys[key.index()].subject.limit_set.in_flight
     }
 
     /// Returns whether a key can be used. If not, the result contains the reason and, where known, the time
@@ -74,30 +75,59 @@ impl Limiter {
     /// A key is throttled only if it is paused for every model with a limit of its own, or, if there are none, for
     /// all models together.
     pub fn key_availability(&self, key: KeyId, now: Timestamp) -> KeyAvailability {
-        let with_pause = |observed| with_pause(self.key_table.availability(key), observed, now);
         let models = self
             .sets_with(key)
             .filter_map(|(set, place)| set.own_observed(place));
-        let states = models.map(with_pause);
+        let states = models.map(|observed| self.availability(key, None, observed, now));
         let rank = |state: &KeyAvailability| match state {
             KeyAvailability::Healthy => (0, None),
             KeyAvailability::Probing => (1, None),
             other => (2, other.until()),
         };
+        let of_account = &self.key_table.group_of(key).observed;
         let first = states.min_by_key(rank);
-        first.unwrap_or_else(|| with_pause(&self.key_table.group_of(key).observed))
+        first.unwrap_or_else(|| self.availability(key, None, of_account, now))
     }
 
     /// Returns whether a key can be used for the model of `target`, and if not, why. Unlike
     /// [`key_availability`](Self::key_availability), takes into account what concerns this model only.
     pub fn key_availability_at(&self, target: TargetId, key: KeyId, now: Timestamp) -> KeyAvailability {
-        let for_all = self.key_table.availability(key);
-        let Some((set, place)) = self.place_of(target, key) else {
-            return for_all;
-        };
-        let denial = set.denial_state(place).map(KeyAvailability::from);
-        let known = denial.filter(|_| !is_lasting(for_all, now)).unwrap_or(for_all);
-        with_pause(known, set.observed(place, &self.key_table), now)
+        match self.place_of(target, key) {
+            None => self.key_availability(key, now),
+            Some((set, place)) => {
+                let observed = set.observed(place, &self.key_table);
+                self.availability(key, set.denial(place), observed, now)
+            }
+        }
+    }
+
+    fn availability(
+        &self,
+        key: KeyId,
+        denial: Option<&Health>,
+        observed: &ObservedLimits,
+        now: Timestamp,
+    ) -> KeyAvailability {
+        let subjects = self.key_table.subjects(key).into_iter();
+        let healths = subjects.map(|subject| &subject.health).chain(denial);
+        if self.key_table.keys[key.index()].disabled {
+            return KeyAvailability::Disabled;
+        }
+        if healths.clone().any(Health::is_probing) {
+            return KeyAvailability::Probing;
+        }
+        let cooldowns = healths.filter_map(Health::cooldown);
+        let latest = cooldowns.max_by_key(|(until, _)| *until);
+        let is_running = latest.is_some_and(|(until, _)| until > now);
+        // A pause for a rate limit hides no other reason.
+        match (latest, observed.paused_until(now)) {
+            (Some((until, reason)), pause) if is_running || pause.is_none() => {
+                KeyAvailability::cooldown(reason, until.max(pause.unwrap_or(until)))
+            }
+            (_, None) => KeyAvailability::Healthy,
+            (_, Some(_)) if observed.is_probing(now) => KeyAvailability::Probing,
+            (_, Some(until)) => KeyAvailability::Throttled(until),
+        }
     }
 
     /// Returns the end and the reason of the cooldown of a key or its quota group. If both have a cooldown,
@@ -108,8 +138,9 @@ impl Limiter {
             .sets_with(key)
             .filter_map(|(set, place)| set.observed(place, &self.key_table).paused_until(now));
         let pause = pauses.max().map(|until| (until, CooldownReason::Throttled));
-        let cooldowns = self.key_table.known_cooldown(key).into_iter().chain(pause);
-        cooldowns.max_by_key(|(until, _)| *until)
+        let subjects = self.key_table.subjects(key).into_iter();
+        let cooldowns = subjects.filter_map(|subject| subject.health.cooldown());
+        cooldowns.chain(pause).max_by_key(|(until, _)| *until)
     }
 
     /// Returns whether `constraint` lets a request use the key.
@@ -146,16 +177,14 @@ impl Limiter {
     /// Returns the configured limits of a key, and those of its quota group. The second item is `None` if the
     /// key belongs to no declared quota group.
     pub fn configured_limits(&self, key: KeyId) -> (Limits, Option<Limits>) {
-        let [own, of_group] = self
-            .key_table
-            .limit_sets(key)
-            .map(|limit_set| *limit_set.limits());
+        let subjects = self.key_table.subjects(key);
+        let [own, of_group] = subjects.map(|subject| *subject.limit_set.limits());
         (own, self.group_of(key).map(|_| of_group))
     }
 
     /// Returns the configured limits of a target.
     pub fn target_limits(&self, target: TargetId) -> &Limits {
-        self.targets[target.index()].limit_set.limits()
+        self.targets[target.index()].subject.limit_set.limits()
     }
 
     /// Returns the keys that a target may use, in the order in which they were added to the limiter. Empty if
@@ -191,25 +220,6 @@ impl Limiter {
 
     /// Returns the token bucket of a target's configured `rate_limit`, or `None` if none is configured.
     pub fn bucket(&self, target: TargetId) -> Option<&Bucket> {
-        self.targets[target.index()].limit_set.bucket()
-    }
-}
-
-/// Combines the availability of a key with its pause for one model. A pause hides no other reason.
-fn with_pause(availability: KeyAvailability, observed: &ObservedLimits, now: Timestamp) -> KeyAvailability {
-    match observed.paused_until(now) {
-        Some(until) if is_lasting(availability, now) => availability.until_at_least(until),
-        Some(_) if observed.is_probing(now) => KeyAvailability::Probing,
-        Some(until) => KeyAvailability::Throttled(until),
-        None => availability,
-    }
-}
-
-/// Returns whether the key is disabled, being probed, or in a cooldown.
-fn is_lasting(availability: KeyAvailability, now: Timestamp) -> bool {
-    match availability {
-        KeyAvailability::Healthy => false,
-        KeyAvailability::Probing | KeyAvailability::Disabled => true,
-        state => state.until().is_some_and(|until| until > now),
+        self.targets[target.index()].subject.limit_set.bucket()
     }
 }

@@ -21,27 +21,27 @@ impl Limiter {
             }
         };
         for id in self.key_ids() {
-            let (key, group) = (&self.key_table.keys[id.index()], self.key_table.group_of(id));
+            let [key, group] = self.key_table.subjects(id);
             let mut state = key.limit_set.save(now);
-            let healths = [key.health.state(), group.health.state()].into_iter();
+            let healths = [&key.health, &group.health].into_iter();
             state.cooldowns = healths.filter_map(|health| health.save(now)).collect();
             add(SavedScope::Key(id), state);
         }
         for group in self.key_table.groups.iter().filter(|group| group.is_declared) {
             let scope = SavedScope::Account(group.members.clone());
-            add(scope, group.limit_set.save(now));
+            add(scope, group.subject.limit_set.save(now));
         }
         for (id, target) in (0..).map(TargetId).zip(&self.targets) {
-            let mut state = target.limit_set.save(now);
-            state.cooldowns.extend(target.health.state().save(now));
+            let mut state = target.subject.limit_set.save(now);
+            state.cooldowns.extend(target.subject.health.save(now));
             add(SavedScope::Target(id), state);
             for key in self.keys_of(id) {
                 let Some((set, place)) = self.place_of(id, *key) else {
                     continue;
                 };
-                let denial = set.denial_state(place);
+                let denial = set.denial(place).and_then(|denial| denial.save(now));
                 let state = SavedState {
-                    cooldowns: denial.and_then(|denial| denial.save(now)).into_iter().collect(),
+                    cooldowns: denial.into_iter().collect(),
                     learned: set.observed(place, &self.key_table).save(now),
                     ..SavedState::default()
                 };
@@ -71,17 +71,17 @@ impl Limiter {
             let seq = self.next_seq();
             match scope {
                 SavedScope::Target(id) => {
-                    let target = &mut self.targets[id.index()];
+                    let target = &mut self.targets[id.index()].subject;
                     target.limit_set.load(state, elapsed, seq, now);
                     for cooldown in &state.cooldowns {
                         target.health.cool_down_until(cooldown.reason, end(cooldown));
                     }
                 }
                 SavedScope::Key(id) => {
-                    let [own, group] = self.key_table.limit_sets_mut(*id);
-                    own.load(state, elapsed, seq, now);
+                    let [own, group] = self.key_table.subjects_mut(*id);
+                    own.limit_set.load(state, elapsed, seq, now);
                     if !grouped.contains(id) {
-                        group.load(state, elapsed, seq, now);
+                        group.limit_set.load(state, elapsed, seq, now);
                     }
                     for cooldown in &state.cooldowns {
                         self.key_table.set_cooldown(*id, cooldown.reason, end(cooldown));
@@ -92,10 +92,10 @@ impl Limiter {
                     for id in keys {
                         let is_declared = self.key_table.group_of(*id).is_declared;
                         let is_new = loaded.insert(self.key_table.keys[id.index()].group);
-                        let [own, group] = self.key_table.limit_sets_mut(*id);
+                        let [own, group] = self.key_table.subjects_mut(*id);
                         if is_new {
                             let counted = if is_declared { group } else { own };
-                            counted.load(state, elapsed, seq, now);
+                            counted.limit_set.load(state, elapsed, seq, now);
                         }
                     }
                 }
