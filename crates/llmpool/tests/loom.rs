@@ -345,26 +345,33 @@ fn unused_permit_wakes_a_waiter() {
     });
 }
 
+/// Returns a target with one key and no limits, to which an attempt was refused a second ago, and the next attempt.
+fn probe_after(reason: CooldownReason) -> (Arc<SingleSlot>, limits::Permit) {
+    clock::set(1);
+    let admission = Arc::new(SharedAdmission::default());
+    let key = add_key(&admission, Limits::default());
+    let target = add_target(&admission, key, None);
+    let slot = Arc::new(SingleSlot {
+        admission,
+        target,
+        holders: AtomicUsize::new(0),
+    });
+    let refused = slot.admission.try_acquire(target, &slot.request()).unwrap();
+    let wait = std::time::Duration::from_secs(1);
+    refused.record_refusal(reason, Some(wait).into());
+    drop(refused);
+    clock::set(5);
+    let acquire = slot.admission.acquire(target, slot.request());
+    let probe = loom::future::block_on(acquire).unwrap();
+    assert!(slot.admission.try_acquire(target, &slot.request()).is_none());
+    (slot, probe)
+}
+
 /// A single probe is in flight, and its success admits the others while it keeps its slot.
 #[test]
 fn success_of_a_probe_wakes_waiters() {
     model(|| {
-        clock::set(1);
-        let admission = Arc::new(SharedAdmission::default());
-        let key = add_key(&admission, Limits::default());
-        let target = add_target(&admission, key, None);
-        let slot = Arc::new(SingleSlot {
-            admission,
-            target,
-            holders: AtomicUsize::new(0),
-        });
-        let refused = slot.admission.try_acquire(target, &slot.request()).unwrap();
-        let wait = std::time::Duration::from_secs(1);
-        refused.record_refusal(CooldownReason::Invalid, Some(wait).into());
-        drop(refused);
-        clock::set(5);
-        let probe = slot.admission.try_acquire(target, &slot.request()).unwrap();
-        assert!(slot.admission.try_acquire(target, &slot.request()).is_none());
+        let (slot, probe) = probe_after(CooldownReason::Invalid);
         let waiter = spawn(move || slot.acquire_and_release());
         probe.record_success();
         waiter.join().unwrap();
@@ -385,6 +392,54 @@ fn restored_key_wakes_its_waiters() {
         let waiter = spawn(move || waiting.acquire_and_release());
         slot.admission
             .change(|limiter, now| limiter.restore(cooldown.unwrap(), now));
+        waiter.join().unwrap();
+    });
+}
+
+/// A quarter of a second after the probe was sent, not after its connection may take to open, others are admitted.
+#[test]
+fn sending_of_a_probe_shortens_the_wait_of_others() {
+    model(|| {
+        let (slot, mut probe) = probe_after(CooldownReason::Throttled);
+        let mut acquire = pin!(slot.admission.acquire(slot.target, slot.request()));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(acquire.as_mut().poll(&mut cx).is_pending());
+        let sender = spawn(move || {
+            probe.mark_used();
+            drive(6);
+            probe
+        });
+        drop(loom::future::block_on(acquire).unwrap());
+        drop(sender.join().unwrap());
+    });
+}
+
+/// A call takes back all pauses that its refusals started at once.
+#[test]
+fn several_restored_keys_wake_their_waiters() {
+    model(|| {
+        let admission = Arc::new(SharedAdmission::default());
+        let keys = [(); 2].map(|()| add_key(&admission, Limits::default()));
+        let target = admission.change(|limiter, now| limiter.add_target(&keys, Limits::default(), now));
+        let slot = Arc::new(SingleSlot {
+            admission,
+            target,
+            holders: AtomicUsize::new(0),
+        });
+        let wait = RefusalWait::Provisional(Some(std::time::Duration::from_secs(10)));
+        let refuse = |()| {
+            let refused = slot.admission.try_acquire(target, &slot.request()).unwrap();
+            refused.record_refusal(CooldownReason::Unclear, wait).unwrap()
+        };
+        let cooldowns = [(); 2].map(refuse);
+        let waiting = slot.clone();
+        let waiter = spawn(move || waiting.acquire_and_release());
+        slot.admission.change(|limiter, now| {
+            cooldowns
+                .into_iter()
+                .rev()
+                .for_each(|cooldown| limiter.restore(cooldown, now));
+        });
         waiter.join().unwrap();
     });
 }

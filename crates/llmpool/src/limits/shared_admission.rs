@@ -79,9 +79,7 @@ impl SharedAdmission {
     /// Counts a new call for the target's retry budget, which grows with the number of calls, and returns the
     /// ticket of the call.
     pub(crate) fn record_call(&self, target: TargetId, now: Timestamp) -> Ticket {
-        let mut state = self.lock();
-        let record = |limiter: &mut Limiter| limiter.record_call(target, now);
-        state.admission.change(now, &mut Vec::new(), record);
+        self.change(|limiter, _| limiter.record_call(target, now));
         self.next_ticket()
     }
 
