@@ -18,7 +18,6 @@
 //! - Of the requests that wait for any key of the same key set (the keys that a target may use), only the
 //!   request that will be served next has a retry time.
 
-mod event_queue;
 mod events;
 mod outcome;
 mod serving;
@@ -27,8 +26,8 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::event_queue::{Event, Events};
 pub use self::events::COLLECT_WITHIN;
+use self::events::Event;
 pub use self::outcome::{AdmissionOutcome, Rejection};
 use super::demand::Demand;
 use super::denial::WaitReason;
@@ -62,7 +61,10 @@ pub struct Admission<W> {
     /// [`Admission::poll`] of a request takes its outcome. [`AdmissionOutcome::Wait`]: the request has no grant, and
     /// waits in no queue until it is polled, so that no other request waits for it.
     uncollected: BTreeMap<(TargetId, Ticket), (Timestamp, AdmissionOutcome)>,
-    events: Events,
+    /// The events to come, the earliest first.
+    events: BTreeSet<(Timestamp, Event)>,
+    /// The time of the [`Event::Retry`] of each queue.
+    retries: BTreeMap<(TargetId, KeyConstraint), Timestamp>,
 }
 
 /// Identifies a request that is at the head of its queue and waits for a key. Ordered by queue position.
@@ -92,14 +94,14 @@ impl<W> Admission<W> {
             fair: FairClocks::default(),
             blocked: Vec::new(),
             uncollected: BTreeMap::new(),
-            events: Events::default(),
+            events: BTreeSet::new(),
+            retries: BTreeMap::new(),
         };
         admission.add_queues();
         admission
     }
 
     /// Adds a wait queue for each target that has none yet.
-    #[inline(always)]
     fn add_queues(&mut self) {
         let targets = self.limiter.target_count();
         if self.queues.len() < targets {
@@ -146,10 +148,11 @@ impl<W: Clone> Admission<W> {
     /// Returns what the first waiting request of a target waits for. Considers only requests that may use any
     /// key, and returns `None` if no such request is waiting.
     pub fn wait_reason(&mut self, target: TargetId, now: Timestamp) -> Option<WaitReason> {
-        let AcquireRequest {
-            demand, constraint, ..
-        } = self.queues[target.index()].head(KeyConstraint::Any)?;
-        Some(self.limiter.wait_reason(target, demand, constraint, now))
+        let head = self.queues[target.index()].head(KeyConstraint::Any)?;
+        Some(
+            self.limiter
+                .wait_reason(target, head.demand, head.constraint, now),
+        )
     }
 
     /// Returns a grant if the limits admit the request at once and no older request waits for the same keys.
@@ -200,7 +203,14 @@ impl<W: Clone> Admission<W> {
         if let Some(rejection) = self.rejection(target, request, now) {
             return AdmissionOutcome::Rejected(rejection);
         }
-        if self.insert(target, *request, waker.clone()) {
+        let waiter = Waiter {
+            waker: waker.clone(),
+            is_slow: false,
+        };
+        self.schedule(request.deadline, Event::deadline(target, request));
+        if self.change_queue(target, request.constraint, |queue, fair| {
+            queue.insert(*request, waiter, fair);
+        }) {
             self.serve_target(target, now, wakes);
         }
         let collected = self.collect(target, request.ticket);
@@ -209,9 +219,7 @@ impl<W: Clone> Admission<W> {
 
     /// Returns why a request that cannot be granted at once is not queued either.
     fn rejection(&mut self, target: TargetId, request: &AcquireRequest, now: Timestamp) -> Option<Rejection> {
-        let AcquireRequest {
-            demand, constraint, ..
-        } = *request;
+        let (demand, constraint) = (request.demand, request.constraint);
         if let Some(why) = self.limiter.unsatisfiable(target, demand, constraint) {
             return Some(Rejection::Unsatisfiable(why));
         }
@@ -257,55 +265,41 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Adds a request to its queue. Returns whether the queue has a new head, which must be served.
-    fn insert(&mut self, target: TargetId, request: AcquireRequest, waker: W) -> bool {
-        self.events.insert(request.deadline, deadline(target, &request));
-        let waiter = Waiter {
-            waker,
-            is_slow: false,
-        };
-        let insert = |queue: &mut WaitQueue<_>, fair: &mut _| queue.insert(request, waiter, fair);
-        let ((), has_new_head) = self.change_queue(target, request.constraint, insert);
-        has_new_head
-    }
-
     /// Removes a request from its queue. Returns its waiter, or `None` if the request was not queued, and whether
     /// the queue has a new head, which must be served.
     fn remove(&mut self, target: TargetId, request: &AcquireRequest) -> (Option<Waiter<W>>, bool) {
-        self.events.remove(request.deadline, deadline(target, request));
-        self.change_queue(target, request.constraint, |queue, fair| {
-            queue.remove(request, fair)
-        })
+        self.events
+            .remove(&(request.deadline, Event::deadline(target, request)));
+        let mut removed = None;
+        let has_new_head = self.change_queue(target, request.constraint, |queue, fair| {
+            removed = queue.remove(request, fair);
+        });
+        (removed, has_new_head)
     }
 
-    /// Changes a queue of a target. Returns the result of `change`, and whether the queue has a new head or the
-    /// head a new position. If so, the previous head loses its retry time, and the new one is blocked until it is
-    /// served.
-    fn change_queue<T>(
+    /// Changes a queue of a target. Returns whether the queue has a new head, or the head a new position. If so,
+    /// the previous head loses its retry time, and the new one is blocked until it is served.
+    fn change_queue(
         &mut self,
         target: TargetId,
         constraint: KeyConstraint,
-        change: impl FnOnce(&mut WaitQueue<Waiter<W>>, &mut FairClocks) -> T,
-    ) -> (T, bool) {
+        change: impl FnOnce(&mut WaitQueue<Waiter<W>>, &mut FairClocks),
+    ) -> bool {
         let queue = &mut self.queues[target.index()];
         let (count, previous) = (queue.count(), queue.head_position(constraint));
-        let result = change(queue, &mut self.fair);
+        change(queue, &mut self.fair);
         queue.refresh(constraint, &self.fair);
         self.waiting = self.waiting + queue.count() - count;
         let head = queue.head_position(constraint);
         if head == previous {
-            return (result, false);
+            return false;
         }
         let blocked = &mut self.blocked[target.index()];
         if let Some(position) = previous {
             blocked.remove(&(position, target, constraint));
         }
         blocked.extend(head.map(|position| (position, target, constraint)));
-        self.events.set_retry(target, constraint, None);
-        (result, true)
+        self.set_retry(target, constraint, None);
+        true
     }
-}
-
-fn deadline(target: TargetId, request: &AcquireRequest) -> Event {
-    Event::Deadline(target, request.constraint, request.caller, request.ticket)
 }

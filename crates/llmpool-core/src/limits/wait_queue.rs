@@ -115,9 +115,7 @@ impl<S> WaitQueue<S> {
 
     /// Inserts a request whose ticket is not in the queue yet, and stores `waiter` with it.
     pub(super) fn insert(&mut self, request: AcquireRequest, waiter: S, fair: &mut FairClocks) {
-        let AcquireRequest {
-            caller, constraint, ..
-        } = request;
+        let (caller, constraint) = (request.caller, request.constraint);
         let queue = self.queues.entry(constraint);
         let queue = queue.or_insert_with(|| ConstraintQueue {
             callers: BTreeMap::new(),
@@ -136,9 +134,7 @@ impl<S> WaitQueue<S> {
     /// Removes a request and returns the data stored with it, or `None` if the request is not in the queue.
     /// Afterwards, the position of the caller may be outdated.
     pub(super) fn remove(&mut self, request: &AcquireRequest, fair: &mut FairClocks) -> Option<S> {
-        let AcquireRequest {
-            caller, constraint, ..
-        } = *request;
+        let (caller, constraint) = (request.caller, request.constraint);
         let queue = self.queues.get_mut(&constraint)?;
         let removed = queue.change(caller, |own| {
             let (removed, waiter) = own.waiters.remove(&request.ticket)?;

@@ -168,7 +168,7 @@ impl Attempts {
         if is_rate && attempt.keeps_key {
             // No cooldown paces the attempts, so the backoff has to.
             self.next = if self.has_untried_key() {
-                self.change_key()
+                self.try_key(false)
             } else {
                 self.back_off(failure, now)
             };
@@ -186,8 +186,7 @@ impl Attempts {
                 self.yields += 1;
                 NextAction::Yield(now + backoff)
             }
-            Blame::Key if is_rate => self.after_rate_refusal(),
-            Blame::Key => self.change_key(),
+            Blame::Key => self.try_key(is_rate),
             Blame::Target | Blame::Network => self.back_off(failure, now),
         };
         if blame == Blame::Key {
@@ -228,11 +227,7 @@ impl Attempts {
             };
             return KeyOutcome::RestoreAll;
         }
-        self.next = if is_rate {
-            self.after_rate_refusal()
-        } else {
-            self.change_key()
-        };
+        self.next = self.try_key(is_rate);
         if self.next == NextAction::Admit && has_other_key(self) {
             return KeyOutcome::ProvisionalCooldown;
         }
@@ -245,18 +240,11 @@ impl Attempts {
         KeyOutcome::Unchanged
     }
 
-    fn after_rate_refusal(&mut self) -> NextAction {
-        if self.policy.max_retries > 0 {
-            NextAction::Admit
-        } else {
-            self.change_key()
-        }
-    }
-
-    /// An attempt with another key at once, or, if a retry is left, with a key that the call has already tried.
-    fn change_key(&mut self) -> NextAction {
-        self.must_change_key = true;
-        if self.has_retry() || self.has_untried_key() {
+    /// Makes the next attempt with another key, or, if a retry is left, with a key that the call has already tried.
+    /// If `same_is_free`, the attempt spends no retry whatever its key, unless the call must not retry.
+    fn try_key(&mut self, same_is_free: bool) -> NextAction {
+        self.must_change_key = !same_is_free || self.policy.max_retries == 0;
+        if !self.must_change_key || self.has_retry() || self.has_untried_key() {
             NextAction::Admit
         } else {
             NextAction::GiveUp

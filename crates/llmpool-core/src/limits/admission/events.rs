@@ -9,20 +9,38 @@ mod tests;
 
 use std::time::Duration;
 
+use super::super::fairness::Caller;
+use super::super::key_constraint::KeyConstraint;
 use super::super::target::TargetId;
 use super::super::wait_queue::{AcquireRequest, Ticket};
-use super::event_queue::Event;
 use super::{Admission, AdmissionOutcome, Waiter};
 use crate::time::Timestamp;
 
 /// Time after which a grant that its owner has not collected is returned.
 pub const COLLECT_WITHIN: Duration = Duration::from_secs(1);
 
+/// What happens at a certain time. Of the events at one time, a deadline comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    /// A waiting request reaches its deadline.
+    Deadline(TargetId, KeyConstraint, Caller, Ticket),
+    /// An uncollected grant is returned.
+    Return(TargetId, Ticket),
+    /// The head of the target's queue for this constraint may be granted.
+    Retry(TargetId, KeyConstraint),
+}
+
+impl Event {
+    pub(super) fn deadline(target: TargetId, request: &AcquireRequest) -> Self {
+        Self::Deadline(target, request.constraint, request.caller, request.ticket)
+    }
+}
+
 impl<W: Clone> Admission<W> {
     /// Returns the time of the next event, or `None` if only a change of the limiter can serve a waiting
     /// request. [`advance`](Self::advance) must be called at that time.
     pub fn next_event(&self) -> Option<Timestamp> {
-        self.events.next_at()
+        self.events.first().map(|(at, _)| *at)
     }
 
     /// Returns whether no request waits and every grant has been collected or returned. If so, there is no
@@ -32,14 +50,15 @@ impl<W: Clone> Admission<W> {
     }
 
     /// Handles the events that are due.
-    #[inline(always)]
     pub fn advance(&mut self, now: Timestamp, wakes: &mut Vec<W>) {
-        while let Some(event) = self.events.pop_due(now) {
+        while let Some(&(at, event)) = self.events.first()
+            && at <= now
+        {
+            self.events.pop_first();
             self.handle(event, now, wakes);
         }
     }
 
-    #[inline(never)]
     fn handle(&mut self, event: Event, now: Timestamp, wakes: &mut Vec<W>) {
         match event {
             Event::Retry(target, _) => self.serve_target(target, now, wakes),
@@ -60,6 +79,26 @@ impl<W: Clone> Admission<W> {
                     }
                 }
             }
+        }
+    }
+
+    /// Schedules an event. An event at [`Timestamp::MAX`] never happens.
+    pub(super) fn schedule(&mut self, at: Timestamp, event: Event) {
+        if at < Timestamp::MAX {
+            self.events.insert((at, event));
+        }
+    }
+
+    /// Schedules the retry of the head of a queue, and removes the previous retry of the queue. `None`: the head
+    /// has no retry time of its own.
+    pub(super) fn set_retry(&mut self, target: TargetId, constraint: KeyConstraint, at: Option<Timestamp>) {
+        let event = Event::Retry(target, constraint);
+        if let Some(previous) = self.retries.remove(&(target, constraint)) {
+            self.events.remove(&(previous, event));
+        }
+        if let Some(at) = at {
+            self.retries.insert((target, constraint), at);
+            self.schedule(at, event);
         }
     }
 
@@ -86,8 +125,7 @@ impl<W: Clone> Admission<W> {
                 self.limiter.release(grant, false, now);
                 outcome = AdmissionOutcome::Wait;
             } else {
-                let event = Event::Return(target, request.ticket);
-                self.events.insert(now + COLLECT_WITHIN, event);
+                self.schedule(now + COLLECT_WITHIN, Event::Return(target, request.ticket));
             }
         }
         self.uncollected.insert((target, request.ticket), (now, outcome));
@@ -102,8 +140,8 @@ impl<W: Clone> Admission<W> {
         ticket: Ticket,
     ) -> Option<(Timestamp, AdmissionOutcome)> {
         let (woken_at, outcome) = self.uncollected.remove(&(target, ticket))?;
-        let event = Event::Return(target, ticket);
-        self.events.remove(woken_at + COLLECT_WITHIN, event);
+        let returned_at = woken_at + COLLECT_WITHIN;
+        self.events.remove(&(returned_at, Event::Return(target, ticket)));
         Some((woken_at, outcome))
     }
 

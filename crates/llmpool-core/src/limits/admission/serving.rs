@@ -20,17 +20,11 @@ use crate::time::Timestamp;
 
 impl<W: Clone> Admission<W> {
     /// Serves the queues that the latest changes of the limiter concern.
-    #[inline(always)]
     pub(super) fn serve_changed(&mut self, now: Timestamp, wakes: &mut Vec<W>) {
-        let changed = std::mem::take(&mut self.limiter.changed);
-        if self.waiting > 0 {
-            self.serve_queues_of(changed, now, wakes);
+        let Changed { target, key, others } = std::mem::take(&mut self.limiter.changed);
+        if self.waiting == 0 {
+            return;
         }
-    }
-
-    #[inline(never)]
-    fn serve_queues_of(&mut self, changed: Changed, now: Timestamp, wakes: &mut Vec<W>) {
-        let Changed { target, key, others } = changed;
         if others {
             for target in (0..self.queues.len()).map(|index| TargetId(index as u32)) {
                 self.reject_without_keys(target, now, wakes);
@@ -111,9 +105,10 @@ impl<W: Clone> Admission<W> {
     /// queue grants a request of the same caller.
     fn serve_head(&mut self, head: BlockedHead, now: Timestamp, wakes: &mut Vec<W>) {
         let (position, target, constraint) = head;
-        let ((), has_new_head) = self.change_queue(target, constraint, |_, _| {});
-        let request = self.queues[target.index()].head(constraint);
-        let Some(request) = request.filter(|_| !has_new_head) else {
+        if self.change_queue(target, constraint, |_, _| {}) {
+            return;
+        }
+        let Some(request) = self.queues[target.index()].head(constraint) else {
             return;
         };
         let outcome = match self.acquire_now(target, &request, Some(position), now) {
@@ -128,7 +123,7 @@ impl<W: Clone> Admission<W> {
                 }
                 // A retry at once could be denied for ever at the same time.
                 let retry_at = wait.until.max(now + Duration::from_nanos(1));
-                self.events.set_retry(target, constraint, Some(retry_at));
+                self.set_retry(target, constraint, Some(retry_at));
                 return;
             }
         };
@@ -139,7 +134,6 @@ impl<W: Clone> Admission<W> {
     /// fair clock of the request's caller.
     ///
     /// `position`: the position of the request in its queue. `None` if it is not in a queue yet.
-    #[inline(always)]
     pub(super) fn acquire_now(
         &mut self,
         target: TargetId,
@@ -156,13 +150,10 @@ impl<W: Clone> Admission<W> {
             }));
         };
         let (demand, constraint) = (request.demand, request.constraint);
-        let outcome = self
-            .limiter
-            .acquire_behind(target, demand, constraint, &older, now);
-        if outcome.is_ok() {
-            self.fair.record_grant(request.caller);
-        }
-        outcome
+        let limiter = &mut self.limiter;
+        let grant = limiter.acquire_behind(target, demand, constraint, &older, now)?;
+        self.fair.record_grant(request.caller);
+        Ok(grant)
     }
 
     /// Returns the queue heads before `position` that wait for keys that `target` may use. `None` if one of them
@@ -172,19 +163,16 @@ impl<W: Clone> Admission<W> {
         target: TargetId,
         position: Option<QueuePosition>,
     ) -> Option<Vec<(TargetId, KeyConstraint)>> {
-        let mut older = Vec::new();
         if self.waiting == 0 {
-            return Some(older);
+            return Some(Vec::new());
         }
-        for neighbour in self.limiter.neighbours(target) {
-            let heads = self.blocked[neighbour.index()].iter();
-            for &(_, of, constraint) in heads.take_while(|head| position.is_none_or(|end| head.0 < end)) {
-                if constraint == KeyConstraint::Any && self.limiter.waits_for_all(of, target) {
-                    return None;
-                }
-                older.push((of, constraint));
-            }
-        }
-        Some(older)
+        let is_older = |head: &&BlockedHead| position.is_none_or(|position| head.0 < position);
+        let neighbours = self.limiter.neighbours(target).iter();
+        let heads = neighbours.flat_map(|target| self.blocked[target.index()].iter().take_while(is_older));
+        let older = heads.map(|&(_, of, constraint)| {
+            let waits_for_all = constraint == KeyConstraint::Any && self.limiter.waits_for_all(of, target);
+            (!waits_for_all).then_some((of, constraint))
+        });
+        older.collect()
     }
 }
