@@ -4,7 +4,7 @@
 //! account name is a hint that they share limits, not a proof: within one organization, projects can have
 //! limits of their own. No limit depends on it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::key::KeyId;
 
@@ -13,8 +13,8 @@ use super::key::KeyId;
 pub struct AccountNames {
     /// The first key for which each account name was received.
     first_key: HashMap<String, KeyId>,
-    /// For each key, whether an account name was received.
-    is_named: Vec<bool>,
+    /// The keys for which an account name was received.
+    named: HashSet<KeyId>,
 }
 
 impl AccountNames {
@@ -23,11 +23,7 @@ impl AccountNames {
     /// Returns the first key for which this account was named, if it is a different key. Returns `None` if an
     /// account was named for `key` before, so each pair of keys is returned at most once.
     pub fn record(&mut self, key: KeyId, account: &str) -> Option<KeyId> {
-        let at = key.index();
-        if self.is_named.len() <= at {
-            self.is_named.resize(at + 1, false);
-        }
-        if std::mem::replace(&mut self.is_named[at], true) {
+        if !self.named.insert(key) {
             return None;
         }
         let first = *self.first_key.entry(account.to_owned()).or_insert(key);

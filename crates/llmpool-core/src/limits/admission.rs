@@ -13,11 +13,11 @@
 //! [`Admission::next_event`]. Thus no request depends on whether the owner of another one polls it.
 //!
 //! Invariants:
+//! - Whenever the head of a queue changes, the new head is in `blocked` and has no retry time until it is served.
 //! - A grant is either stored in `uncollected` or has been handed out, never both.
 //! - Of the requests that wait for any key of the same key set (the keys that a target may use), only the
 //!   request that will be served next has a retry time.
 
-mod event_queue;
 mod events;
 mod outcome;
 mod serving;
@@ -26,11 +26,11 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use self::event_queue::{Events, Uncollected};
 pub use self::events::COLLECT_WITHIN;
+use self::events::Event;
 pub use self::outcome::{AdmissionOutcome, Rejection};
 use super::demand::Demand;
-use super::denial::{Denial, WaitReason};
+use super::denial::WaitReason;
 use super::fairness::{Caller, FairClocks};
 use super::grant::Grant;
 use super::key_constraint::KeyConstraint;
@@ -54,12 +54,17 @@ pub struct Admission<W> {
     /// Fair clock of each caller: a virtual time that advances with each grant to the caller. Every queue
     /// serves the caller with the earliest clock next.
     fair: FairClocks,
-    /// For each target, the heads of its queues that wait for a key or are about to be served.
+    /// For each target, the heads of its queues that wait for a key or are about to be served: all except those
+    /// that wait for the target itself.
     blocked: Vec<BTreeSet<BlockedHead>>,
-    /// Outcomes of requests that have left their queues. The next [`Admission::poll`] of a request takes its
-    /// outcome.
-    uncollected: BTreeMap<(TargetId, Ticket), Uncollected>,
-    events: Events,
+    /// Outcomes of requests that have left their queues, each with the time at which the owner was woken. The next
+    /// [`Admission::poll`] of a request takes its outcome. [`AdmissionOutcome::Wait`]: the request has no grant, and
+    /// waits in no queue until it is polled, so that no other request waits for it.
+    uncollected: BTreeMap<(TargetId, Ticket), (Timestamp, AdmissionOutcome)>,
+    /// The events to come, the earliest first.
+    events: BTreeSet<(Timestamp, Event)>,
+    /// The time of the [`Event::Retry`] of each queue.
+    retries: BTreeMap<(TargetId, KeyConstraint), Timestamp>,
 }
 
 /// Identifies a request that is at the head of its queue and waits for a key. Ordered by queue position.
@@ -68,10 +73,6 @@ type BlockedHead = (QueuePosition, TargetId, KeyConstraint);
 #[derive(Debug)]
 struct Waiter<W> {
     waker: W,
-    /// The end of the wait in the limiter's most recent denial of this request, and whether the request might
-    /// be granted before. `None` if the request is not the head of its queue or has not been denied yet. Set
-    /// by [`Admission::set_wait`].
-    wait: Option<(Timestamp, bool)>,
     /// Whether the owner of the request did not poll it in time when it was woken before. Such a request gets
     /// no grant while its owner is away: it is only woken.
     is_slow: bool,
@@ -93,18 +94,18 @@ impl<W> Admission<W> {
             fair: FairClocks::default(),
             blocked: Vec::new(),
             uncollected: BTreeMap::new(),
-            events: Events::default(),
+            events: BTreeSet::new(),
+            retries: BTreeMap::new(),
         };
         admission.add_queues();
         admission
     }
 
     /// Adds a wait queue for each target that has none yet.
-    #[inline(always)]
     fn add_queues(&mut self) {
         let targets = self.limiter.target_count();
         if self.queues.len() < targets {
-            self.queues.resize_with(targets, WaitQueue::default);
+            self.queues.resize_with(targets, WaitQueue::new);
             self.blocked.resize_with(targets, BTreeSet::new);
         }
     }
@@ -148,8 +149,10 @@ impl<W: Clone> Admission<W> {
     /// key, and returns `None` if no such request is waiting.
     pub fn wait_reason(&mut self, target: TargetId, now: Timestamp) -> Option<WaitReason> {
         let head = self.queues[target.index()].head(KeyConstraint::Any)?;
-        let demand = head.request.demand;
-        Some(self.limiter.wait_reason(target, demand, KeyConstraint::Any, now))
+        Some(
+            self.limiter
+                .wait_reason(target, head.demand, head.constraint, now),
+        )
     }
 
     /// Returns a grant if the limits admit the request at once and no older request waits for the same keys.
@@ -159,11 +162,15 @@ impl<W: Clone> Admission<W> {
         target: TargetId,
         request: &AcquireRequest,
         now: Timestamp,
+        wakes: &mut Vec<W>,
     ) -> Option<Grant> {
-        if self.queues[target.index()].has_waiters(request.constraint) {
+        let queue = &self.queues[target.index()];
+        if queue.head_position(request.constraint).is_some() {
             return None;
         }
-        self.acquire_now(target, request, None, now).ok()
+        let grant = self.acquire_now(target, request, None, now).ok()?;
+        self.serve_changed(now, wakes);
+        Some(grant)
     }
 
     /// Grants a request at once, queues it, or rejects it.
@@ -177,21 +184,10 @@ impl<W: Clone> Admission<W> {
         wakes: &mut Vec<W>,
     ) -> AdmissionOutcome {
         self.advance(now, wakes);
-        if self.waiting == 0 || !self.queues[target.index()].has_waiters(request.constraint) {
-            match self.acquire_now(target, request, None, now) {
-                Ok(grant) => {
-                    if self.waiting > 0 {
-                        self.serve_changed(now, wakes);
-                    }
-                    return AdmissionOutcome::Granted(grant);
-                }
-                Err(Some(Denial::Unsatisfiable(why))) => {
-                    return AdmissionOutcome::Rejected(Rejection::Unsatisfiable(why));
-                }
-                Err(_) => {}
-            }
+        match self.try_acquire(target, request, now, wakes) {
+            Some(grant) => AdmissionOutcome::Granted(grant),
+            None => self.queue(target, request, waker, now, wakes),
         }
-        self.queue(target, request, waker, now, wakes)
     }
 
     /// Queues a request that cannot be granted at once. Rejects the request if it cannot be granted before
@@ -204,30 +200,41 @@ impl<W: Clone> Admission<W> {
         now: Timestamp,
         wakes: &mut Vec<W>,
     ) -> AdmissionOutcome {
-        let AcquireRequest {
-            demand, constraint, ..
-        } = *request;
+        if let Some(rejection) = self.rejection(target, request, now) {
+            return AdmissionOutcome::Rejected(rejection);
+        }
+        let waiter = Waiter {
+            waker: waker.clone(),
+            is_slow: false,
+        };
+        self.schedule(request.deadline, Event::deadline(target, request));
+        if self.change_queue(target, request.constraint, |queue, fair| {
+            queue.insert(*request, waiter, fair);
+        }) {
+            self.serve_target(target, now, wakes);
+        }
+        let collected = self.collect(target, request.ticket);
+        collected.map_or(AdmissionOutcome::Wait, |(_, outcome)| outcome)
+    }
+
+    /// Returns why a request that cannot be granted at once is not queued either.
+    fn rejection(&mut self, target: TargetId, request: &AcquireRequest, now: Timestamp) -> Option<Rejection> {
+        let (demand, constraint) = (request.demand, request.constraint);
         if let Some(why) = self.limiter.unsatisfiable(target, demand, constraint) {
-            return AdmissionOutcome::Rejected(Rejection::Unsatisfiable(why));
+            return Some(Rejection::Unsatisfiable(why));
         }
         if !request.wait_for_keys
             && let Some(first) = self.limiter.lost_keys(target, constraint, now)
         {
-            return AdmissionOutcome::Rejected(Rejection::no_usable_key(first));
+            return Some(Rejection::no_usable_key(first));
         }
         let ahead = self.queues[target.index()].ahead(constraint, request.caller, request.ticket);
         let ready_at = self.limiter.earliest(target, demand, ahead, constraint, now);
         if ready_at > request.deadline || now >= request.deadline {
-            return AdmissionOutcome::Rejected(self.too_late(target, request, Some(ready_at), now));
+            return Some(self.too_late(target, request, Some(ready_at), now));
         }
-        if self.waiting(target) >= MAX_WAITING {
-            return AdmissionOutcome::Rejected(Rejection::QueueFull { ready_at });
-        }
-        self.insert(target, *request, waker.clone(), now);
-        if self.is_head(target, request) {
-            self.serve_target(target, now, wakes);
-        }
-        self.poll(target, request, waker, now, wakes)
+        let is_full = self.waiting(target) >= MAX_WAITING;
+        is_full.then_some(Rejection::QueueFull { ready_at })
     }
 
     fn too_late(
@@ -237,9 +244,8 @@ impl<W: Clone> Admission<W> {
         ready_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Rejection {
-        let why = self
-            .limiter
-            .wait_reason(target, request.demand, request.constraint, now);
+        let (demand, constraint) = (request.demand, request.constraint);
+        let why = self.limiter.wait_reason(target, demand, constraint, now);
         Rejection::TooLate { ready_at, why }
     }
 
@@ -247,11 +253,53 @@ impl<W: Clone> Admission<W> {
     /// unused.
     pub fn cancel(&mut self, target: TargetId, request: &AcquireRequest, now: Timestamp, wakes: &mut Vec<W>) {
         match self.collect(target, request.ticket) {
-            Some(Uncollected::Granted(mut grant, _)) => {
+            Some((_, AdmissionOutcome::Granted(mut grant))) => {
                 self.change(now, wakes, |limiter| limiter.release(&mut grant, false, now));
             }
-            Some(Uncollected::Woken(_) | Uncollected::Rejected(_)) => {}
-            None => self.leave(target, request, now, wakes),
+            Some(_) => {}
+            None => {
+                if let (_, true) = self.remove(target, request) {
+                    self.serve_target(target, now, wakes);
+                }
+            }
         }
+    }
+
+    /// Removes a request from its queue. Returns its waiter, or `None` if the request was not queued, and whether
+    /// the queue has a new head, which must be served.
+    fn remove(&mut self, target: TargetId, request: &AcquireRequest) -> (Option<Waiter<W>>, bool) {
+        self.events
+            .remove(&(request.deadline, Event::deadline(target, request)));
+        let mut removed = None;
+        let has_new_head = self.change_queue(target, request.constraint, |queue, fair| {
+            removed = queue.remove(request, fair);
+        });
+        (removed, has_new_head)
+    }
+
+    /// Changes a queue of a target. Returns whether the queue has a new head, or the head a new position. If so,
+    /// the previous head loses its retry time, and the new one is blocked until it is served.
+    fn change_queue(
+        &mut self,
+        target: TargetId,
+        constraint: KeyConstraint,
+        change: impl FnOnce(&mut WaitQueue<Waiter<W>>, &mut FairClocks),
+    ) -> bool {
+        let queue = &mut self.queues[target.index()];
+        let (count, previous) = (queue.count(), queue.head_position(constraint));
+        change(queue, &mut self.fair);
+        queue.refresh(constraint, &self.fair);
+        self.waiting = self.waiting + queue.count() - count;
+        let head = queue.head_position(constraint);
+        if head == previous {
+            return false;
+        }
+        let blocked = &mut self.blocked[target.index()];
+        if let Some(position) = previous {
+            blocked.remove(&(position, target, constraint));
+        }
+        blocked.extend(head.map(|position| (position, target, constraint)));
+        self.set_retry(target, constraint, None);
+        true
     }
 }

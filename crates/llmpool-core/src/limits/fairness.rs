@@ -40,7 +40,7 @@ const MIN_CLOCKS: usize = 64;
 /// Invariant: no clock is ahead of the virtual time by more than one grant. Therefore a caller whose clock is
 /// forgotten gains at most one grant.
 #[derive(Clone, Debug, Default)]
-pub struct FairClocks {
+pub(super) struct FairClocks {
     /// Current virtual time: the fair clock of the most recently granted caller, just before the grant
     /// advanced that clock.
     now: u64,
@@ -84,7 +84,7 @@ impl FairClocks {
     /// Advances the fair clock of a caller whose request was granted, by an amount inversely proportional to
     /// the caller's weight.
     #[inline(always)]
-    pub fn record_grant(&mut self, caller: Caller) {
+    pub(super) fn record_grant(&mut self, caller: Caller) {
         let now = self.now;
         let clock = self.clock_mut(caller);
         let start = clock.at.max(now);

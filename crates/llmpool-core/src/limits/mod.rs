@@ -1,8 +1,7 @@
 //! Limits: which attempts may start, with which key, and when.
 //!
-//! A [`Limiter`] decides whether an attempt may start, and a [`WaitQueue`] orders the requests that have to
-//! wait. [`Admission`] combines both. All three are plain values: locks and timers are added by the `llmpool`
-//! crate.
+//! A [`Limiter`] decides whether an attempt may start, and a wait queue per target orders the requests that have
+//! to wait. [`Admission`] combines them. All are plain values: locks and timers are added by the `llmpool` crate.
 //!
 //! Terms: a *target* is one model at one base URL. A *quota group* consists of the keys of one account. A
 //! *demand* is what an attempt takes from the limits, and a *grant* is the reservation of that demand. A
@@ -54,7 +53,7 @@ pub use self::bucket::Bucket;
 pub use self::cooldown::{CooldownReason, RefusalWait};
 pub use self::demand::Demand;
 pub use self::denial::{Denial, Unsatisfiable, Wait, WaitReason};
-pub use self::fairness::{Caller, FairClocks};
+pub use self::fairness::Caller;
 pub use self::grant::Grant;
 pub use self::key::{KeyAvailability, KeyId, KeyLimits};
 pub use self::key_constraint::KeyConstraint;
@@ -66,4 +65,4 @@ pub use self::quota_group::QuotaGroupId;
 pub use self::rate_limit::{RateLimit, RateLimitError};
 pub use self::saved_limits::{LearnedPace, SavedCharge, SavedCooldown, SavedLimits, SavedScope, SavedState};
 pub use self::target::{TargetId, TargetLimits};
-pub use self::wait_queue::{AcquireRequest, QueueHead, QueuePosition, Ticket, WaitQueue};
+pub use self::wait_queue::{AcquireRequest, Ticket};

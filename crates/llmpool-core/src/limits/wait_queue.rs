@@ -5,7 +5,7 @@
 //! Requests that are constrained to a key or quota group wait in separate queues, so that they do not hold up
 //! requests that any key can serve.
 //!
-//! Invariants: the first request of each caller is the one with the oldest ticket. `CallerQueue::requests`
+//! Invariants: `ConstraintQueue::firsts` holds the position of each caller's oldest ticket. `CallerQueue::requests`
 //! equals the sum of the requests that the caller's waiting attempts demand.
 
 #[cfg(test)]
@@ -48,27 +48,15 @@ pub struct AcquireRequest {
 /// Position of a caller's first request in a queue. Positions are ordered by the caller's fair clock, a
 /// virtual time that advances with each grant, and then by ticket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct QueuePosition {
+pub(super) struct QueuePosition {
     clock: u64,
-    /// The ticket of the caller's first request in the queue.
-    pub ticket: Ticket,
+    ticket: Ticket,
     caller: Caller,
-}
-
-/// The request that a queue serves next.
-#[derive(Debug)]
-pub struct QueueHead<'a, S> {
-    /// Position of the request in the queue.
-    pub position: QueuePosition,
-    /// The waiting request.
-    pub request: &'a AcquireRequest,
-    /// The data that was stored with the request when it was inserted.
-    pub waiter: &'a S,
 }
 
 /// The waiting requests of one target, each stored with data of type `S`.
 #[derive(Debug)]
-pub struct WaitQueue<S> {
+pub(super) struct WaitQueue<S> {
     queues: BTreeMap<KeyConstraint, ConstraintQueue<S>>,
     len: usize,
 }
@@ -86,27 +74,21 @@ struct CallerQueue<S> {
     waiters: BTreeMap<Ticket, (AcquireRequest, S)>,
     /// Total number of requests that the caller's waiting attempts demand.
     requests: u64,
-    first: QueuePosition,
+    /// The fair clock in the caller's position.
+    clock: u64,
 }
 
-impl<S> Default for WaitQueue<S> {
-    fn default() -> Self {
+impl<S> WaitQueue<S> {
+    pub(super) fn new() -> Self {
         Self {
             queues: BTreeMap::new(),
             len: 0,
         }
     }
-}
 
-impl<S> WaitQueue<S> {
     /// Returns the number of waiting requests.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.len
-    }
-
-    /// Returns whether any request with this constraint is waiting.
-    pub fn has_waiters(&self, constraint: KeyConstraint) -> bool {
-        self.queues.contains_key(&constraint)
     }
 
     /// Returns a lower bound on the number of requests that are served before a request with this `ticket`:
@@ -114,7 +96,7 @@ impl<S> WaitQueue<S> {
     ///
     /// Some of these requests are not counted if there are many callers, or if the request is in the middle
     /// of a long queue.
-    pub fn ahead(&self, constraint: KeyConstraint, caller: Caller, ticket: Ticket) -> u64 {
+    pub(super) fn ahead(&self, constraint: KeyConstraint, caller: Caller, ticket: Ticket) -> u64 {
         let Some(queue) = self.queues.get(&constraint) else {
             return 0;
         };
@@ -131,153 +113,135 @@ impl<S> WaitQueue<S> {
         requests + others.sum::<u64>()
     }
 
-    /// Inserts a request, and stores `waiter` with it.
-    pub fn insert(&mut self, request: AcquireRequest, waiter: S, fair: &mut FairClocks) {
-        let queue = self
-            .queues
-            .entry(request.constraint)
-            .or_insert_with(|| ConstraintQueue {
-                callers: BTreeMap::new(),
-                firsts: BTreeSet::new(),
-            });
-        let own = queue.callers.entry(request.caller).or_insert_with(|| {
-            let first = QueuePosition {
-                clock: fair.start_waiting(request.caller),
-                ticket: request.ticket,
-                caller: request.caller,
-            };
-            queue.firsts.insert(first);
-            CallerQueue {
-                waiters: BTreeMap::new(),
-                requests: 0,
-                first,
-            }
+    /// Inserts a request whose ticket is not in the queue yet, and stores `waiter` with it.
+    pub(super) fn insert(&mut self, request: AcquireRequest, waiter: S, fair: &mut FairClocks) {
+        let (caller, constraint) = (request.caller, request.constraint);
+        let queue = self.queues.entry(constraint);
+        let queue = queue.or_insert_with(|| ConstraintQueue {
+            callers: BTreeMap::new(),
+            firsts: BTreeSet::new(),
         });
-        if request.ticket < own.first.ticket {
-            queue.firsts.remove(&own.first);
-            own.first.ticket = request.ticket;
-            queue.firsts.insert(own.first);
-        }
-        if own.waiters.insert(request.ticket, (request, waiter)).is_none() {
+        queue.change(caller, |own| {
+            if own.waiters.is_empty() {
+                own.clock = fair.start_waiting(caller);
+            }
             own.requests += u64::from(request.demand.requests);
-            self.len += 1;
-        }
+            own.waiters.insert(request.ticket, (request, waiter));
+        });
+        self.len += 1;
     }
 
     /// Removes a request and returns the data stored with it, or `None` if the request is not in the queue.
-    ///
-    /// If the request was granted, call [`FairClocks::record_grant`] first, because the caller's fair clock
-    /// determines the position of the caller's next request.
-    pub fn remove(&mut self, request: &AcquireRequest, fair: &mut FairClocks) -> Option<S> {
-        let queue = self.queues.get_mut(&request.constraint)?;
-        let own = queue.callers.get_mut(&request.caller)?;
-        let (removed, waiter) = own.waiters.remove(&request.ticket)?;
-        own.requests -= u64::from(removed.demand.requests);
-        self.len -= 1;
-        if own.first.ticket == request.ticket {
-            queue.firsts.remove(&own.first);
-            match own.waiters.first_key_value() {
-                None => {
-                    queue.callers.remove(&request.caller);
-                    fair.stop_waiting(request.caller);
-                }
-                Some((next, _)) => {
-                    own.first = QueuePosition {
-                        clock: own.first.clock.max(fair.clock_of(request.caller)),
-                        ticket: *next,
-                        caller: request.caller,
-                    };
-                    queue.firsts.insert(own.first);
-                }
+    /// Afterwards, the position of the caller may be outdated.
+    pub(super) fn remove(&mut self, request: &AcquireRequest, fair: &mut FairClocks) -> Option<S> {
+        let (caller, constraint) = (request.caller, request.constraint);
+        let queue = self.queues.get_mut(&constraint)?;
+        let removed = queue.change(caller, |own| {
+            let (removed, waiter) = own.waiters.remove(&request.ticket)?;
+            own.requests -= u64::from(removed.demand.requests);
+            if own.waiters.is_empty() {
+                fair.stop_waiting(caller);
             }
-        }
+            Some(waiter)
+        });
         if queue.callers.is_empty() {
-            self.queues.remove(&request.constraint);
+            self.queues.remove(&constraint);
         }
-        Some(waiter)
-    }
-
-    /// Returns the data stored with a request, or `None` if the request is not in the queue.
-    pub fn waiter_mut(&mut self, request: &AcquireRequest) -> Option<&mut S> {
-        let queue = self.queues.get_mut(&request.constraint)?;
-        let own = queue.callers.get_mut(&request.caller)?;
-        own.waiters.get_mut(&request.ticket).map(|(_, waiter)| waiter)
+        self.len -= usize::from(removed.is_some());
+        removed
     }
 
     /// Returns a waiting request and the data stored with it.
-    pub fn find(
-        &self,
+    pub(super) fn get_mut(
+        &mut self,
         constraint: KeyConstraint,
         caller: Caller,
         ticket: Ticket,
-    ) -> Option<(&AcquireRequest, &S)> {
-        let own = self.queues.get(&constraint)?.callers.get(&caller)?;
-        own.waiters
-            .get(&ticket)
-            .map(|(request, waiter)| (request, waiter))
+    ) -> Option<&mut (AcquireRequest, S)> {
+        let queue = self.queues.get_mut(&constraint)?;
+        queue.callers.get_mut(&caller)?.waiters.get_mut(&ticket)
     }
 
     /// Returns the requests with this constraint that do not wait for keys.
-    pub fn requests_that_need_keys(&self, constraint: KeyConstraint) -> Vec<AcquireRequest> {
+    pub(super) fn requests_that_need_keys(
+        &self,
+        constraint: KeyConstraint,
+    ) -> impl Iterator<Item = AcquireRequest> {
         let callers = self.queues.get(&constraint).into_iter();
         let callers = callers.flat_map(|queue| queue.callers.values());
         let requests = callers.flat_map(|own| own.waiters.values().map(|(request, _)| *request));
-        requests.filter(|request| !request.wait_for_keys).collect()
+        requests.filter(|request| !request.wait_for_keys)
     }
 
     /// Returns the position of the request to serve next among those with this constraint, or `None` if no
     /// such request is waiting.
-    pub fn head_position(&self, constraint: KeyConstraint) -> Option<QueuePosition> {
+    pub(super) fn head_position(&self, constraint: KeyConstraint) -> Option<QueuePosition> {
         self.queues.get(&constraint)?.firsts.first().copied()
     }
 
     /// Returns the request to serve next among those with this constraint, or `None` if no such request is
     /// waiting.
-    pub fn head(&self, constraint: KeyConstraint) -> Option<QueueHead<'_, S>> {
-        let position = self.head_position(constraint)?;
+    pub(super) fn head(&self, constraint: KeyConstraint) -> Option<AcquireRequest> {
         let queue = self.queues.get(&constraint)?;
-        let (request, waiter) = queue
-            .callers
-            .get(&position.caller)?
-            .waiters
-            .get(&position.ticket)?;
-        Some(QueueHead {
-            position,
-            request,
-            waiter,
-        })
+        let own = queue.callers.get(&queue.firsts.first()?.caller)?;
+        own.waiters.first_key_value().map(|(_, (request, _))| *request)
+    }
+
+    /// Returns the constraints of all waiting requests, each once, with the position of the request to serve
+    /// next.
+    pub(super) fn heads(&self) -> impl Iterator<Item = (KeyConstraint, QueuePosition)> {
+        let queues = self.queues.iter();
+        queues.filter_map(|(constraint, queue)| Some((*constraint, *queue.firsts.first()?)))
     }
 
     /// Updates outdated positions of callers until the first position is correct. The position of a caller is
-    /// outdated if another queue has granted a request of the same caller.
-    pub fn refresh(&mut self, constraint: KeyConstraint, fair: &FairClocks) {
+    /// outdated if a request of the same caller has been granted, from this queue or another one.
+    pub(super) fn refresh(&mut self, constraint: KeyConstraint, fair: &FairClocks) {
         let Some(queue) = self.queues.get_mut(&constraint) else {
             return;
         };
-        while let Some(&stale) = queue.firsts.first() {
-            let clock = fair.clock_of(stale.caller);
-            let own = queue.callers.get_mut(&stale.caller);
-            let Some(own) = own.filter(|_| clock > stale.clock) else {
+        while let Some(&first) = queue.firsts.first() {
+            let clock = fair.clock_of(first.caller);
+            if clock <= first.clock {
                 return;
-            };
-            queue.firsts.remove(&stale);
-            own.first.clock = clock;
-            queue.firsts.insert(own.first);
+            }
+            queue.change(first.caller, |own| own.clock = clock);
         }
     }
+}
 
-    /// Returns the constraints of all waiting requests, each once, in the order in which their first requests
-    /// are to be served.
-    pub fn constraints(&self) -> Vec<KeyConstraint> {
-        let queues = self.queues.iter();
-        let heads = queues.filter_map(|(constraint, queue)| Some((*queue.firsts.first()?, *constraint)));
-        let mut heads: Vec<_> = heads.collect();
-        heads.sort_unstable();
-        heads.into_iter().map(|(_, constraint)| constraint).collect()
+impl<S> ConstraintQueue<S> {
+    /// Changes the queue of a caller, and updates the position of the caller.
+    fn change<T>(&mut self, caller: Caller, change: impl FnOnce(&mut CallerQueue<S>) -> T) -> T {
+        let own = self.callers.entry(caller).or_insert_with(|| CallerQueue {
+            waiters: BTreeMap::new(),
+            requests: 0,
+            clock: 0,
+        });
+        if let Some(previous) = own.first(caller) {
+            self.firsts.remove(&previous);
+        }
+        let result = change(own);
+        let first = own.first(caller);
+        if first.is_none() {
+            self.callers.remove(&caller);
+        }
+        self.firsts.extend(first);
+        result
     }
 }
 
 impl<S> CallerQueue<S> {
+    /// Returns the position of the request with the oldest ticket.
+    fn first(&self, caller: Caller) -> Option<QueuePosition> {
+        let (ticket, _) = self.waiters.first_key_value()?;
+        Some(QueuePosition {
+            clock: self.clock,
+            ticket: *ticket,
+            caller,
+        })
+    }
+
     /// Returns the sum of the requests that attempts with older tickets than `ticket` demand, and the number
     /// of these attempts.
     fn before(&self, ticket: Ticket) -> (u64, u64) {

@@ -76,16 +76,6 @@ pub struct FailedAttempt {
     pub refuses_others: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Decision {
-    AttemptNow,
-    /// An attempt with another key at once. Spends a retry if the call has already tried that key.
-    AttemptWithOtherKey,
-    RetryAt(Timestamp),
-    YieldUntil(Timestamp),
-    Stop,
-}
-
 /// The attempts and retries that a call has made so far, which determine the next step of the call.
 #[derive(Clone, Debug)]
 pub struct Attempts {
@@ -99,9 +89,12 @@ pub struct Attempts {
     /// The keys that the call has tried, each with its latest refusal: a failure for which the key is, or may be,
     /// to blame, and whether the request may be to blame.
     tried_keys: BTreeMap<KeyId, Option<(FailureKind, bool)>>,
-    decision: Decision,
-    has_retried_dead_connection: bool,
-    has_retried_stream_options: bool,
+    /// The step after the last failure.
+    next: NextAction,
+    /// Whether the next attempt spends a retry if the call has already tried its key.
+    must_change_key: bool,
+    /// The kinds of failures after which the call has made an attempt without spending a retry.
+    repeated: Vec<FailureKind>,
 }
 
 impl Attempts {
@@ -116,27 +109,21 @@ impl Attempts {
             retries_spent: 0,
             yields: 0,
             tried_keys: BTreeMap::new(),
-            decision: Decision::AttemptNow,
-            has_retried_dead_connection: false,
-            has_retried_stream_options: false,
+            next: NextAction::Admit,
+            must_change_key: false,
+            repeated: Vec::new(),
         }
     }
 
     /// Returns the next step of the call at the time `now`. Always returns [`NextAction::GiveUp`] once the
     /// deadline has passed. Returns [`NextAction::Retry`] once for each retry.
     pub fn next(&mut self, now: Timestamp) -> NextAction {
-        match self.decision {
+        match self.next {
             _ if now >= self.deadline => NextAction::GiveUp,
-            Decision::RetryAt(until) => {
-                self.decision = Decision::AttemptNow;
-                NextAction::Retry(until)
+            NextAction::Retry(_) | NextAction::Yield(_) => {
+                std::mem::replace(&mut self.next, NextAction::Admit)
             }
-            Decision::YieldUntil(until) => {
-                self.decision = Decision::AttemptNow;
-                NextAction::Yield(until)
-            }
-            decision if self.allows(decision) => NextAction::Admit,
-            _ => NextAction::GiveUp,
+            NextAction::Admit | NextAction::GiveUp => self.next,
         }
     }
 
@@ -147,7 +134,7 @@ impl Attempts {
     /// `try_spend` takes one retry from the target's retry budget, and returns false if the budget is used
     /// up. It is called only if the attempt spends a retry.
     pub fn try_use_key(&mut self, key: KeyId, try_spend: impl FnOnce() -> bool) -> bool {
-        if self.decision != Decision::AttemptWithOtherKey || !self.tried_keys.contains_key(&key) {
+        if !self.must_change_key || !self.tried_keys.contains_key(&key) {
             return true;
         }
         self.try_spend_retry() && try_spend()
@@ -171,16 +158,17 @@ impl Attempts {
         now: Timestamp,
     ) -> KeyOutcome {
         let blame = failure.blame();
+        let is_rate = failure.kind == FailureKind::RateLimited;
         let is_ambiguous = failure.certainty == Certainty::Ambiguous && !attempt.refuses_others;
-        let refusal = (failure.kind, is_ambiguous);
         let tried = self.tried_keys.entry(attempt.key).or_default();
         if is_ambiguous || blame == Blame::Key {
-            *tried = Some(refusal);
+            *tried = Some((failure.kind, is_ambiguous));
         }
-        if failure.kind == FailureKind::RateLimited && attempt.keeps_key {
+        self.must_change_key = false;
+        if is_rate && attempt.keeps_key {
             // No cooldown paces the attempts, so the backoff has to.
-            self.decision = if self.has_untried_key() {
-                Decision::AttemptWithOtherKey
+            self.next = if self.has_untried_key() {
+                self.try_key(false)
             } else {
                 self.back_off(failure, now)
             };
@@ -189,30 +177,16 @@ impl Attempts {
         if is_ambiguous {
             return self.record_ambiguous(failure, attempt.key, has_other_key, now);
         }
-        self.decision = match blame {
-            Blame::Request
-                if failure.kind == FailureKind::StreamOptionsRefused
-                    && attempt.added_stream_options
-                    && !self.has_retried_stream_options =>
-            {
-                self.has_retried_stream_options = true;
-                Decision::AttemptNow
-            }
-            Blame::Request => Decision::Stop,
+        self.next = match blame {
+            _ if self.is_repeated_freely(failure.kind, attempt) => NextAction::Admit,
+            Blame::Request => NextAction::GiveUp,
             // Bad requests that are older than other calls would otherwise probe the key for ever.
             Blame::Key if attempt.refuses_others && self.policy.max_retries > 0 => {
                 let backoff = self.policy.backoff(self.yields, &mut self.rng);
                 self.yields += 1;
-                Decision::YieldUntil(now + backoff)
+                NextAction::Yield(now + backoff)
             }
-            Blame::Key if failure.kind == FailureKind::RateLimited => self.after_rate_refusal(),
-            Blame::Key => Decision::AttemptWithOtherKey,
-            Blame::Network
-                if failure.kind == FailureKind::DeadConnection && !self.has_retried_dead_connection =>
-            {
-                self.has_retried_dead_connection = true;
-                Decision::AttemptNow
-            }
+            Blame::Key => self.try_key(is_rate),
             Blame::Target | Blame::Network => self.back_off(failure, now),
         };
         if blame == Blame::Key {
@@ -222,9 +196,16 @@ impl Attempts {
         }
     }
 
-    /// Returns the number of retries that the call has spent so far.
-    pub fn retries_spent(&self) -> u32 {
-        self.retries_spent
+    /// Returns whether the call makes another attempt after this failure without spending a retry, which it does
+    /// once for each kind.
+    fn is_repeated_freely(&mut self, kind: FailureKind, attempt: FailedAttempt) -> bool {
+        let is_free = match kind {
+            FailureKind::StreamOptionsRefused => attempt.added_stream_options,
+            kind => kind == FailureKind::DeadConnection,
+        };
+        let is_repeated = is_free && !self.repeated.contains(&kind);
+        self.repeated.extend(is_repeated.then_some(kind));
+        is_repeated
     }
 
     fn record_ambiguous(
@@ -240,18 +221,14 @@ impl Attempts {
         if tried.any(|(other, refusal)| *other != key && *refusal == alike) {
             // A provider that limits all keys refuses like that, too. Refusals of other calls may show it. Until then,
             // the call spends a retry, but none of the target's budget, which many calls at once would use up.
-            self.decision = match self.back_off(failure, now) {
-                Decision::RetryAt(until) if is_rate => Decision::YieldUntil(until),
-                _ => Decision::Stop,
+            self.next = match self.back_off(failure, now) {
+                NextAction::Retry(until) if is_rate => NextAction::Yield(until),
+                _ => NextAction::GiveUp,
             };
             return KeyOutcome::RestoreAll;
         }
-        self.decision = if is_rate {
-            self.after_rate_refusal()
-        } else {
-            Decision::AttemptWithOtherKey
-        };
-        if self.allows(self.decision) && has_other_key(self) {
+        self.next = self.try_key(is_rate);
+        if self.next == NextAction::Admit && has_other_key(self) {
             return KeyOutcome::ProvisionalCooldown;
         }
         // Without another usable key, the cause remains unknown, and a cooldown of this key would leave no key
@@ -259,38 +236,32 @@ impl Attempts {
         if is_rate {
             return KeyOutcome::Cooldown;
         }
-        self.decision = Decision::Stop;
+        self.next = NextAction::GiveUp;
         KeyOutcome::Unchanged
     }
 
-    fn after_rate_refusal(&self) -> Decision {
-        if self.policy.max_retries > 0 {
-            Decision::AttemptNow
+    /// Makes the next attempt with another key, or, if a retry is left, with a key that the call has already tried.
+    /// If `same_is_free`, the attempt spends no retry whatever its key, unless the call must not retry.
+    fn try_key(&mut self, same_is_free: bool) -> NextAction {
+        self.must_change_key = !same_is_free || self.policy.max_retries == 0;
+        if !self.must_change_key || self.has_retry() || self.has_untried_key() {
+            NextAction::Admit
         } else {
-            Decision::AttemptWithOtherKey
+            NextAction::GiveUp
         }
     }
 
-    fn back_off(&mut self, failure: &Failure, now: Timestamp) -> Decision {
+    fn back_off(&mut self, failure: &Failure, now: Timestamp) -> NextAction {
         let retry = self.retries_spent;
         if !self.try_spend_retry() {
-            return Decision::Stop;
+            return NextAction::GiveUp;
         }
         let backoff = self.policy.backoff(retry, &mut self.rng);
         let until = now + backoff.max(failure.retry_after.unwrap_or_default());
         if until >= self.deadline {
-            Decision::Stop
+            NextAction::GiveUp
         } else {
-            Decision::RetryAt(until)
-        }
-    }
-
-    /// Returns whether the call may make an attempt according to `decision`.
-    fn allows(&self, decision: Decision) -> bool {
-        match decision {
-            Decision::AttemptNow => true,
-            Decision::AttemptWithOtherKey => self.has_retry() || self.has_untried_key(),
-            Decision::RetryAt(_) | Decision::YieldUntil(_) | Decision::Stop => false,
+            NextAction::Retry(until)
         }
     }
 

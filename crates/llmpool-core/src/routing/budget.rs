@@ -25,11 +25,11 @@ const PER_SECOND: u64 = 500;
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// The retries that are left for all calls to a target together.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RetryBudget {
-    /// The retries that are left, in thousandths of a retry.
-    balance: u64,
-    /// The time up to which the steady refill ([`PER_SECOND`]) has been added to the balance.
+    /// The retries that were spent and have not been refilled, in thousandths of a retry.
+    spent: u64,
+    /// The time up to which the steady refill ([`PER_SECOND`]) has been taken into account.
     refilled_at: Timestamp,
     /// The retries that calls and successes added to the budget in the current interval and in the interval
     /// before it, in thousandths of a retry.
@@ -38,28 +38,17 @@ pub struct RetryBudget {
     interval: u64,
 }
 
-impl Default for RetryBudget {
-    fn default() -> Self {
-        Self {
-            balance: RESERVE,
-            refilled_at: Timestamp::ZERO,
-            earned: [0; 2],
-            interval: 0,
-        }
-    }
-}
-
 impl RetryBudget {
     /// Records a new call, which adds a fifth of a retry to the budget. A retry is not a new call.
     pub fn record_call(&mut self, now: Timestamp) {
         self.advance_to(now);
-        self.earn(PER_CALL);
+        self.earned[0] += PER_CALL;
     }
 
     /// Records a successful attempt, which adds half a retry to the budget. The success counts at the time of
     /// the latest call or retry, because this function does not receive the current time.
     pub fn record_success(&mut self) {
-        self.earn(PER_SUCCESS);
+        self.earned[0] += PER_SUCCESS;
     }
 
     /// Spends one retry if at least one is left. Returns whether a retry was spent.
@@ -70,32 +59,22 @@ impl RetryBudget {
         if refill > 0 {
             self.refilled_at = now;
         }
-        self.balance = self.balance.saturating_add(refill).min(self.capacity());
-        let is_enough = self.balance >= PER_RETRY;
-        self.balance -= if is_enough { PER_RETRY } else { 0 };
-        is_enough
+        self.spent = self.spent.saturating_sub(refill);
+        let is_left = self.spent + PER_RETRY <= RESERVE + self.earned[0] + self.earned[1];
+        self.spent += if is_left { PER_RETRY } else { 0 };
+        is_left
     }
 
-    fn earn(&mut self, amount: u64) {
-        self.earned[0] += amount;
-        self.balance = (self.balance + amount).min(self.capacity());
-    }
-
-    fn capacity(&self) -> u64 {
-        RESERVE + self.earned[0] + self.earned[1]
-    }
-
+    /// Lets the retries expire that were earned before the interval that precedes the current one. Those that
+    /// were spent are taken from the oldest first.
     fn advance_to(&mut self, now: Timestamp) {
         let interval = now.as_nanos() / INTERVAL.as_nanos() as u64;
-        if interval > self.interval {
-            let previous = if interval == self.interval + 1 {
-                self.earned[0]
-            } else {
-                0
-            };
-            self.earned = [0, previous];
-            self.interval = interval;
+        for _ in 0..interval.saturating_sub(self.interval).min(2) {
+            let [current, expired] = self.earned;
+            self.spent = self.spent.saturating_sub(expired);
+            self.earned = [0, current];
         }
+        self.interval = self.interval.max(interval);
     }
 }
 

@@ -20,7 +20,8 @@ impl SharedAdmission {
         target: TargetId,
         request: &AcquireRequest,
     ) -> Option<Permit> {
-        let grant = self.change_state(|state, now, _| state.admission.try_acquire(target, request, now))?;
+        let grant =
+            self.change_state(|state, now, wakes| state.admission.try_acquire(target, request, now, wakes))?;
         Some(Permit::new(self.clone(), grant))
     }
 

@@ -9,23 +9,38 @@ mod tests;
 
 use std::time::Duration;
 
-use super::super::denial::Wait;
-use super::super::grant::Grant;
+use super::super::fairness::Caller;
+use super::super::key_constraint::KeyConstraint;
 use super::super::target::TargetId;
 use super::super::wait_queue::{AcquireRequest, Ticket};
-use super::event_queue::{Event, Uncollected};
-use super::outcome::Rejection;
-use super::{Admission, AdmissionOutcome};
+use super::{Admission, AdmissionOutcome, Waiter};
 use crate::time::Timestamp;
 
 /// Time after which a grant that its owner has not collected is returned.
 pub const COLLECT_WITHIN: Duration = Duration::from_secs(1);
 
+/// What happens at a certain time. Of the events at one time, a deadline comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    /// A waiting request reaches its deadline.
+    Deadline(TargetId, KeyConstraint, Caller, Ticket),
+    /// An uncollected grant is returned.
+    Return(TargetId, Ticket),
+    /// The head of the target's queue for this constraint may be granted.
+    Retry(TargetId, KeyConstraint),
+}
+
+impl Event {
+    pub(super) fn deadline(target: TargetId, request: &AcquireRequest) -> Self {
+        Self::Deadline(target, request.constraint, request.caller, request.ticket)
+    }
+}
+
 impl<W: Clone> Admission<W> {
     /// Returns the time of the next event, or `None` if only a change of the limiter can serve a waiting
     /// request. [`advance`](Self::advance) must be called at that time.
     pub fn next_event(&self) -> Option<Timestamp> {
-        self.events.next_at()
+        self.events.first().map(|(at, _)| *at)
     }
 
     /// Returns whether no request waits and every grant has been collected or returned. If so, there is no
@@ -35,127 +50,99 @@ impl<W: Clone> Admission<W> {
     }
 
     /// Handles the events that are due.
-    #[inline(always)]
     pub fn advance(&mut self, now: Timestamp, wakes: &mut Vec<W>) {
-        while let Some(event) = self.events.pop_due(now) {
+        while let Some(&(at, event)) = self.events.first()
+            && at <= now
+        {
+            self.events.pop_first();
             self.handle(event, now, wakes);
         }
     }
 
-    #[inline(never)]
     fn handle(&mut self, event: Event, now: Timestamp, wakes: &mut Vec<W>) {
         match event {
             Event::Retry(target, _) => self.serve_target(target, now, wakes),
             Event::Return(target, ticket) => {
-                let returned = self.uncollected.remove(&(target, ticket));
-                if let Some(Uncollected::Granted(mut grant, _)) = returned {
-                    let woken = Uncollected::Woken(grant.charge.at);
-                    self.uncollected.insert((target, ticket), woken);
+                if let Some((_, outcome)) = self.uncollected.get_mut(&(target, ticket))
+                    && let AdmissionOutcome::Granted(mut grant) =
+                        std::mem::replace(outcome, AdmissionOutcome::Wait)
+                {
                     self.change(now, wakes, |limiter| limiter.release(&mut grant, false, now));
                 }
             }
             Event::Deadline(target, constraint, caller, ticket) => {
-                let queue = &self.queues[target.index()];
-                let Some((&request, waiter)) = queue.find(constraint, caller, ticket) else {
-                    return;
-                };
-                let wait = waiter.wait.filter(|(until, slot)| !slot && *until > now);
-                let ready_at = wait.map(|(until, _)| until);
-                let was_head = self.is_head(target, &request);
-                let rejection = self.too_late(target, &request, ready_at, now);
-                self.reject(target, &request, rejection, wakes);
-                if was_head {
-                    self.serve_target(target, now, wakes);
+                let queue = &mut self.queues[target.index()];
+                if let Some(&mut (request, _)) = queue.get_mut(constraint, caller, ticket) {
+                    let rejected = AdmissionOutcome::Rejected(self.too_late(target, &request, None, now));
+                    if self.dismiss(target, &request, rejected, now, wakes) {
+                        self.serve_target(target, now, wakes);
+                    }
                 }
             }
         }
     }
 
-    /// Sets what a waiting request waits for, and schedules its retry. `None`: the request has no retry time
-    /// of its own.
-    pub(super) fn set_wait(
-        &mut self,
-        target: TargetId,
-        request: &AcquireRequest,
-        wait: Option<&Wait>,
-        now: Timestamp,
-    ) {
-        let Some(waiter) = self.queues[target.index()].waiter_mut(request) else {
-            return;
-        };
-        // A retry at once could be denied for ever at the same time.
-        let wait = wait.map(|wait| (wait.until.max(now + Duration::from_nanos(1)), wait.slot));
-        let event = Event::Retry(target, request.constraint);
-        if let Some((previous, _)) = std::mem::replace(&mut waiter.wait, wait) {
-            self.events.remove(previous, event);
-        }
-        if let Some((until, _)) = wait {
-            self.events.insert(until, event);
+    /// Schedules an event. An event at [`Timestamp::MAX`] never happens.
+    pub(super) fn schedule(&mut self, at: Timestamp, event: Event) {
+        if at < Timestamp::MAX {
+            self.events.insert((at, event));
         }
     }
 
-    pub(super) fn schedule_deadline(&mut self, target: TargetId, request: &AcquireRequest) {
-        self.events.insert(request.deadline, deadline(target, request));
-    }
-
-    /// Removes the events of a request that has left its queue. `retry_at`: the end of its wait.
-    pub(super) fn unschedule(
-        &mut self,
-        target: TargetId,
-        request: &AcquireRequest,
-        retry_at: Option<Timestamp>,
-    ) {
-        self.events.remove(request.deadline, deadline(target, request));
-        if let Some(at) = retry_at {
-            self.events.remove(at, Event::Retry(target, request.constraint));
+    /// Schedules the retry of the head of a queue, and removes the previous retry of the queue. `None`: the head
+    /// has no retry time of its own.
+    pub(super) fn set_retry(&mut self, target: TargetId, constraint: KeyConstraint, at: Option<Timestamp>) {
+        let event = Event::Retry(target, constraint);
+        if let Some(previous) = self.retries.remove(&(target, constraint)) {
+            self.events.remove(&(previous, event));
+        }
+        if let Some(at) = at {
+            self.retries.insert((target, constraint), at);
+            self.schedule(at, event);
         }
     }
 
-    /// Keeps the grant of a request that has left its queue until the request is polled. If `is_slow`, releases
-    /// the grant.
+    /// Removes a request from its queue, wakes its owner, and keeps the outcome until the request is polled.
+    /// Returns whether the queue has a new head, which must be served.
     ///
-    /// Slow owners would otherwise hold the room in turns, and neither they nor any other request would be
-    /// served.
-    pub(super) fn keep_grant(
+    /// A slow owner gets no grant: it is only woken. Slow owners would otherwise hold the room in turns, and
+    /// neither they nor any other request would be served.
+    pub(super) fn dismiss(
+        &mut self,
+        target: TargetId,
+        request: &AcquireRequest,
+        mut outcome: AdmissionOutcome,
+        now: Timestamp,
+        wakes: &mut Vec<W>,
+    ) -> bool {
+        let (waiter, has_new_head) = self.remove(target, request);
+        let Some(Waiter { waker, is_slow }) = waiter else {
+            return false;
+        };
+        wakes.push(waker);
+        if let AdmissionOutcome::Granted(grant) = &mut outcome {
+            if is_slow {
+                self.limiter.release(grant, false, now);
+                outcome = AdmissionOutcome::Wait;
+            } else {
+                self.schedule(now + COLLECT_WITHIN, Event::Return(target, request.ticket));
+            }
+        }
+        self.uncollected.insert((target, request.ticket), (now, outcome));
+        has_new_head
+    }
+
+    /// Removes and returns the outcome of a request that has left its queue, with the time at which its owner was
+    /// woken. `None` if the request still waits.
+    pub(super) fn collect(
         &mut self,
         target: TargetId,
         ticket: Ticket,
-        mut grant: Grant,
-        is_slow: bool,
-        now: Timestamp,
-    ) {
-        let outcome = if is_slow {
-            self.limiter.release(&mut grant, false, now);
-            Uncollected::Woken(now)
-        } else {
-            let until = now + COLLECT_WITHIN;
-            self.events.insert(until, Event::Return(target, ticket));
-            Uncollected::Granted(grant, until)
-        };
-        self.uncollected.insert((target, ticket), outcome);
-    }
-
-    /// Removes a request from its queue, without serving the next one, and keeps the rejection until the
-    /// request is polled.
-    pub(super) fn reject(
-        &mut self,
-        target: TargetId,
-        request: &AcquireRequest,
-        rejection: Rejection,
-        wakes: &mut Vec<W>,
-    ) {
-        wakes.extend(self.remove(target, request));
-        self.uncollected
-            .insert((target, request.ticket), Uncollected::Rejected(rejection));
-    }
-
-    /// Removes and returns what has become of a request that left its queue. `None` if the request still waits.
-    pub(super) fn collect(&mut self, target: TargetId, ticket: Ticket) -> Option<Uncollected> {
-        let outcome = self.uncollected.remove(&(target, ticket))?;
-        if let Uncollected::Granted(_, until) = outcome {
-            self.events.remove(until, Event::Return(target, ticket));
-        }
-        Some(outcome)
+    ) -> Option<(Timestamp, AdmissionOutcome)> {
+        let (woken_at, outcome) = self.uncollected.remove(&(target, ticket))?;
+        let returned_at = woken_at + COLLECT_WITHIN;
+        self.events.remove(&(returned_at, Event::Return(target, ticket)));
+        Some((woken_at, outcome))
     }
 
     /// Returns the current outcome of a queued request: granted, rejected, or still waiting. Must be called
@@ -173,25 +160,25 @@ impl<W: Clone> Admission<W> {
         wakes: &mut Vec<W>,
     ) -> AdmissionOutcome {
         self.advance(now, wakes);
-        match self.collect(target, request.ticket) {
-            Some(Uncollected::Granted(grant, _)) => return AdmissionOutcome::Granted(grant),
-            Some(Uncollected::Rejected(rejection)) => return AdmissionOutcome::Rejected(rejection),
-            Some(Uncollected::Woken(at)) => {
-                let outcome = self.acquire(target, request, waker, now, wakes);
-                if let Some(waiter) = self.queues[target.index()].waiter_mut(request) {
-                    waiter.is_slow = now.since(at) >= COLLECT_WITHIN;
-                }
-                return outcome;
+        let Some((woken_at, outcome)) = self.collect(target, request.ticket) else {
+            if let Some(waiter) = self.waiter_mut(target, request) {
+                waiter.waker.clone_from(waker);
             }
-            None => {}
+            return AdmissionOutcome::Wait;
+        };
+        if !matches!(outcome, AdmissionOutcome::Wait) {
+            return outcome;
         }
-        if let Some(waiter) = self.queues[target.index()].waiter_mut(request) {
-            waiter.waker.clone_from(waker);
+        let outcome = self.acquire(target, request, waker, now, wakes);
+        if let Some(waiter) = self.waiter_mut(target, request) {
+            waiter.is_slow = now.since(woken_at) >= COLLECT_WITHIN;
         }
-        AdmissionOutcome::Wait
+        outcome
     }
-}
 
-fn deadline(target: TargetId, request: &AcquireRequest) -> Event {
-    Event::Deadline(target, request.constraint, request.caller, request.ticket)
+    fn waiter_mut(&mut self, target: TargetId, request: &AcquireRequest) -> Option<&mut Waiter<W>> {
+        let queue = &mut self.queues[target.index()];
+        let (_, waiter) = queue.get_mut(request.constraint, request.caller, request.ticket)?;
+        Some(waiter)
+    }
 }

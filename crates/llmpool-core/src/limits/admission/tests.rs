@@ -556,29 +556,34 @@ fn looser_limit_wakes_the_waiter_for_the_target() {
 /// A request for a healthy key waits for a key that only another request may test.
 #[test]
 fn waiter_for_a_healthy_key_keeps_no_key_that_must_be_tested() {
-    let mut fixture = unlimited();
-    let (mut refused, _) = fixture.cool_down(CooldownReason::Throttled, 10);
-    fixture.change(|limiter| limiter.release(&mut refused, true, NOW));
-    let target = fixture.target;
-    let any = patient(1, KeyConstraint::Any);
-    fixture.admission.cancel(target, &any, NOW, &mut Vec::new());
-    fixture.wait(2, KeyConstraint::Healthy);
-    let later = NOW + Duration::from_secs(10);
-    let mut acquire = |request: &AcquireRequest, now| {
-        let ticket = request.ticket.0;
-        fixture
+    for is_queued in [true, false] {
+        let mut fixture = unlimited();
+        let (mut refused, _) = fixture.cool_down(CooldownReason::Throttled, 10);
+        fixture.change(|limiter| limiter.release(&mut refused, true, NOW));
+        let target = fixture.target;
+        let any = patient(1, KeyConstraint::Any);
+        fixture.admission.cancel(target, &any, NOW, &mut Vec::new());
+        fixture.wait(2, KeyConstraint::Healthy);
+        let later = NOW + Duration::from_secs(10);
+        let (admission, wakes) = (&mut fixture.admission, &mut fixture.wakes);
+        let third = patient(3, KeyConstraint::Any);
+        let probe = if is_queued {
+            granted(admission.acquire(target, &third, &3, later, wakes))
+        } else {
+            admission
+                .try_acquire(target, &third, later, wakes)
+                .expect("the key was not granted")
+        };
+        assert!(probe.is_probe());
+        // The probe's outcome ends the wait, although no event of the limiter reports it.
+        let retry_at = fixture
             .admission
-            .acquire(target, request, &ticket, now, &mut fixture.wakes)
-    };
-    assert!(granted(acquire(&patient(3, KeyConstraint::Any), later)).is_probe());
-    // The probe's outcome ends the wait, although no event of the limiter reports it.
-    let retry_at = fixture
-        .admission
-        .next_event()
-        .expect("the waiter has no retry time");
-    fixture.wakes.clear();
-    fixture.admission.advance(retry_at, &mut fixture.wakes);
-    assert_eq!(fixture.wakes, [2]);
+            .next_event()
+            .expect("the waiter has no retry time");
+        fixture.wakes.clear();
+        fixture.admission.advance(retry_at, &mut fixture.wakes);
+        assert_eq!(fixture.wakes, [2], "queued: {is_queued}");
+    }
 }
 
 /// A grant by another target moves the first caller behind the second. The event of the new head does not end with

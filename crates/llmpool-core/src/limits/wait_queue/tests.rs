@@ -21,14 +21,13 @@ fn of(caller: Caller, ticket: u64) -> AcquireRequest {
 #[test]
 fn caller_is_served_in_ticket_order_across_queues() {
     let (one, two) = (Caller::new(1), Caller::new(2));
-    let (mut first, mut second, mut fair) =
-        (WaitQueue::default(), WaitQueue::default(), FairClocks::default());
+    let (mut first, mut second, mut fair) = (WaitQueue::new(), WaitQueue::new(), FairClocks::default());
     first.insert(of(one, 1), (), &mut fair);
     (0..5).for_each(|_| fair.record_grant(two));
     second.insert(of(one, 2), (), &mut fair);
     first.insert(of(one, 3), (), &mut fair);
     first.remove(&of(one, 1), &mut fair);
-    let position = |queue: &WaitQueue<()>| queue.head(KeyConstraint::Any).unwrap().position;
+    let position = |queue: &WaitQueue<()>| queue.head_position(KeyConstraint::Any).unwrap();
     assert!(position(&second) < position(&first));
     second.remove(&of(one, 2), &mut fair);
     first.remove(&of(one, 3), &mut fair);
@@ -41,7 +40,8 @@ fn caller_is_served_in_ticket_order_across_queues() {
 
 /// Grants the head of the queue for any key.
 fn serve(queue: &mut WaitQueue<()>, fair: &mut FairClocks) -> Option<AcquireRequest> {
-    let head = *queue.head(KeyConstraint::Any)?.request;
+    queue.refresh(KeyConstraint::Any, fair);
+    let head = queue.head(KeyConstraint::Any)?;
     fair.record_grant(head.caller);
     queue.remove(&head, fair);
     Some(head)
@@ -49,11 +49,11 @@ fn serve(queue: &mut WaitQueue<()>, fair: &mut FairClocks) -> Option<AcquireRequ
 
 #[test]
 fn retry_returns_to_its_old_position() {
-    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
     for ticket in [7, 9, 3] {
         queue.insert(request(ticket), (), &mut fair);
     }
-    let head = |queue: &WaitQueue<()>| queue.head(KeyConstraint::Any).unwrap().position.ticket;
+    let head = |queue: &WaitQueue<()>| queue.head(KeyConstraint::Any).unwrap().ticket;
     assert_eq!(head(&queue), Ticket(3));
     assert_eq!(queue.ahead(KeyConstraint::Any, Caller::default(), Ticket(8)), 2);
     assert_eq!(queue.ahead(KeyConstraint::Any, Caller::default(), Ticket(10)), 3);
@@ -62,18 +62,18 @@ fn retry_returns_to_its_old_position() {
 }
 
 #[test]
-fn empty_queue_has_no_constraints() {
-    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+fn empty_queue_has_no_heads() {
+    let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
     queue.insert(request(1), (), &mut fair);
-    assert!(queue.has_waiters(KeyConstraint::Any));
+    assert_eq!(queue.head(KeyConstraint::Any), Some(request(1)));
     assert_eq!(queue.remove(&request(1), &mut fair), Some(()));
     assert_eq!(queue.remove(&request(1), &mut fair), None);
-    assert!(queue.count() == 0 && !queue.has_waiters(KeyConstraint::Any) && queue.constraints().is_empty());
+    assert!(queue.count() == 0 && queue.head(KeyConstraint::Any).is_none() && queue.heads().next().is_none());
 }
 
 #[test]
 fn single_call_waits_behind_at_most_one_per_other_caller() {
-    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
     for ticket in 0..700 {
         queue.insert(of(Caller::new(ticket % 7), ticket), (), &mut fair);
     }
@@ -96,7 +96,7 @@ fn single_call_waits_behind_at_most_one_per_other_caller() {
 
 #[test]
 fn callers_share_by_weight_in_ticket_order() {
-    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
     let heavy = Caller { id: 1, weight: 3 };
     let light = Caller { id: 2, weight: 1 };
     for ticket in 0..400 {
@@ -114,7 +114,7 @@ fn callers_share_by_weight_in_ticket_order() {
 
 #[test]
 fn leaving_without_a_grant_costs_the_caller_nothing() {
-    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
     let (one, two) = (Caller::new(1), Caller::new(2));
     for ticket in 0..100 {
         queue.insert(of(one, ticket), (), &mut fair);
@@ -133,7 +133,7 @@ fn leaving_without_a_grant_costs_the_caller_nothing() {
 
 #[test]
 fn idle_caller_accumulates_no_credit() {
-    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
     let (busy, silent) = (Caller::new(1), Caller::new(2));
     for ticket in 0..500 {
         queue.insert(of(busy, ticket), (), &mut fair);
@@ -154,7 +154,7 @@ fn idle_caller_accumulates_no_credit() {
 
 #[test]
 fn single_call_at_a_time_alternates_with_a_backlog() {
-    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
     let (one, backlog) = (Caller::new(1), Caller::new(2));
     for ticket in 0..200 {
         queue.insert(of(backlog, ticket), (), &mut fair);
@@ -178,7 +178,7 @@ impl<S> WaitQueue<S> {
 
 #[test]
 fn ahead_adds_own_requests_and_the_shares_of_others() {
-    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
     let (light, heavy) = (Caller { id: 1, weight: 0 }, Caller { id: 2, weight: 3 });
     for ticket in 0..4 {
         let mut request = of(light, ticket);
@@ -209,7 +209,7 @@ fn ahead_adds_own_requests_and_the_shares_of_others() {
 
 #[test]
 fn ahead_visits_a_bounded_number_of_requests_and_callers() {
-    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
     let one = Caller::new(0);
     (0..100).for_each(|ticket| queue.insert(of(one, ticket), (), &mut fair));
     let ahead = |queue: &WaitQueue<()>, ticket| queue.ahead(KeyConstraint::Any, one, Ticket(ticket));
@@ -220,8 +220,8 @@ fn ahead_visits_a_bounded_number_of_requests_and_callers() {
 }
 
 #[test]
-fn constraints_are_ordered_by_their_first_requests() {
-    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+fn each_constraint_has_a_head() {
+    let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
     let key = |key| KeyConstraint::Key(KeyId(key));
     let waiting = [
         (5, key(0)),
@@ -237,26 +237,36 @@ fn constraints_are_ordered_by_their_first_requests() {
     for request in requests {
         queue.insert(request, request.ticket, &mut fair);
     }
-    assert_eq!(queue.constraints(), [key(2), key(0), key(1), KeyConstraint::Any]);
+    let heads = |queue: &WaitQueue<Ticket>| {
+        let heads = queue
+            .heads()
+            .map(|(constraint, position)| (constraint, position.ticket.0));
+        heads.collect::<BTreeMap<_, _>>()
+    };
+    let first = [(key(2), 1), (key(0), 2), (key(1), 3), (KeyConstraint::Any, 7)];
+    assert_eq!(heads(&queue), BTreeMap::from(first));
     assert_eq!(queue.count(), requests.len());
     requests.sort_by_key(|request| request.ticket);
     for (at, request) in requests.iter().enumerate() {
-        assert_eq!(queue.constraints()[0], request.constraint);
-        let head = queue.head(request.constraint).unwrap();
-        assert_eq!(
-            (head.request, head.waiter, head.position.ticket),
-            (request, &request.ticket, request.ticket)
-        );
-        assert_eq!(queue.waiter_mut(request).copied(), Some(request.ticket));
-        assert_eq!(queue.remove(request, &mut fair), Some(request.ticket));
-        assert_eq!(queue.waiter_mut(request), None);
+        assert_eq!(heads(&queue)[&request.constraint], request.ticket.0);
+        assert_eq!(queue.head(request.constraint), Some(*request));
+        let AcquireRequest {
+            constraint,
+            caller,
+            ticket,
+            ..
+        } = *request;
+        let stored = queue.get_mut(constraint, caller, ticket).copied();
+        assert_eq!(stored, Some((*request, ticket)));
+        assert_eq!(queue.remove(request, &mut fair), Some(ticket));
+        assert_eq!(queue.get_mut(constraint, caller, ticket), None);
         assert_eq!(queue.count(), requests.len() - at - 1);
     }
 }
 
 #[test]
 fn refresh_moves_callers_that_another_queue_served() {
-    let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+    let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
     for caller in [1, 2, 3].map(Caller::new) {
         queue.insert(of(caller, caller.id), (), &mut fair);
     }
@@ -265,7 +275,6 @@ fn refresh_moves_callers_that_another_queue_served() {
         fair.record_grant(Caller::new(id));
     }
     for _ in 0..3 {
-        queue.refresh(KeyConstraint::Any, &fair);
         order.extend(serve(&mut queue, &mut fair).map(|served| served.caller.id));
     }
     assert_eq!(order, [3, 2, 1]);
@@ -279,7 +288,7 @@ proptest! {
         weights in prop::collection::vec(0_u32..5, 1..5),
         steps in prop::collection::vec((0_usize..5, 1_u32..4, 0_u8..6), 1..150),
     ) {
-        let (mut queue, mut fair) = (WaitQueue::default(), FairClocks::default());
+        let (mut queue, mut fair) = (WaitQueue::new(), FairClocks::default());
         let mut waiting: Vec<AcquireRequest> = Vec::new();
         for (ticket, (caller, requests, action)) in steps.into_iter().enumerate() {
             match action {
@@ -308,6 +317,6 @@ proptest! {
             prop_assert!(expected[&request.ticket] <= served, "{request:?}: {} > {served}", expected[&request.ticket]);
             served += u64::from(request.demand.requests);
         }
-        prop_assert!(queue.count() == 0 && queue.constraints().is_empty());
+        prop_assert!(queue.count() == 0 && queue.heads().next().is_none());
     }
 }

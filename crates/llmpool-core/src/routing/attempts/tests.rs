@@ -98,7 +98,7 @@ fn key_failure_moves_to_untried_keys_without_retries() {
         );
     }
     assert_eq!(call.next(NOW), NextAction::Admit);
-    assert!(call.try_use_key(keys[8], || true) && call.retries_spent() == 0);
+    assert!(call.try_use_key(keys[8], || true) && call.retries_spent == 0);
     assert!(
         !call.try_use_key(keys[0], || true),
         "a tried key costs a retry, and none is left"
@@ -158,7 +158,7 @@ fn rate_refusals_spend_no_retry_until_the_deadline() {
             assert!(call.try_use_key(key, || unreachable!("the budget is not asked")));
         }
     }
-    assert_eq!(call.retries_spent(), 0);
+    assert_eq!(call.retries_spent, 0);
     assert_eq!(call.next(NOW + Duration::from_secs(600)), NextAction::GiveUp);
 }
 
@@ -192,7 +192,7 @@ fn rate_refusal_of_a_key_that_stays_in_use_backs_off() {
     ] {
         let mut call = call(1, 2);
         call.record_failure(&refusal, kept(keys[0]), |_| true, NOW);
-        assert_eq!((call.next(NOW), call.retries_spent()), (NextAction::Admit, 0));
+        assert_eq!((call.next(NOW), call.retries_spent), (NextAction::Admit, 0));
         let outcome = call.record_failure(&refusal, kept(keys[1]), |_| true, NOW);
         assert_eq!(outcome, KeyOutcome::Unchanged);
         assert!(matches!(call.next(NOW), NextAction::Retry(_)));
@@ -221,7 +221,7 @@ fn target_failure_spends_a_retry_despite_untried_keys() {
         NOW,
     );
     assert_eq!(call.next(NOW), NextAction::GiveUp);
-    assert_eq!(call.retries_spent(), 2);
+    assert_eq!(call.retries_spent, 2);
 }
 
 // L18
@@ -317,10 +317,10 @@ fn same_unclear_rate_refusal_of_two_keys_spends_retries() {
     let unclear = ambiguous(FailureKind::RateLimited);
     let refuse = |call: &mut Attempts, key| call.record_failure(&unclear, attempt(key, false), |_| true, NOW);
     assert_eq!(refuse(&mut call, keys[0]), KeyOutcome::ProvisionalCooldown);
-    assert_eq!((call.next(NOW), call.retries_spent()), (NextAction::Admit, 0));
+    assert_eq!((call.next(NOW), call.retries_spent), (NextAction::Admit, 0));
     for (retry, key) in [(1, keys[1]), (2, keys[0])] {
         assert_eq!(refuse(&mut call, key), KeyOutcome::RestoreAll);
-        assert_eq!(call.retries_spent(), retry);
+        assert_eq!(call.retries_spent, retry);
         let until = NOW + Duration::from_secs(1 << (retry - 1));
         let next = call.next(NOW);
         assert!(
@@ -351,7 +351,7 @@ fn unclear_rate_refusal_of_a_key_that_refuses_others_makes_way_and_spends_no_ret
         };
         assert!(until <= NOW + Duration::from_secs(1 << refusal));
         longest = longest.max(until.since(NOW));
-        assert_eq!((call.next(NOW), call.retries_spent()), (NextAction::Admit, 0));
+        assert_eq!((call.next(NOW), call.retries_spent), (NextAction::Admit, 0));
         assert!(call.try_use_key(keys[0], || false));
     }
     assert!(longest > Duration::from_secs(4), "{longest:?}");
@@ -452,7 +452,7 @@ fn ambiguous_failure_of_the_only_key_cools_down_only_a_rate() {
         KeyOutcome::Cooldown
     );
     assert_eq!(limited.next(NOW), NextAction::Admit);
-    assert!(limited.try_use_key(key, || false) && limited.retries_spent() == 0);
+    assert!(limited.try_use_key(key, || false) && limited.retries_spent == 0);
 }
 
 // L93

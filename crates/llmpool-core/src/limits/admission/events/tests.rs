@@ -1,13 +1,15 @@
 use super::super::super::cooldown::CooldownReason;
 use super::super::super::demand::Demand;
-use super::super::super::denial::WaitReason;
+use super::super::super::denial::{Unsatisfiable, WaitReason};
 use super::super::super::fairness::Caller;
+use super::super::super::grant::Grant;
 use super::super::super::key::{KeyAvailability, KeyId, KeyLimits};
 use super::super::super::key_constraint::KeyConstraint;
 use super::super::super::limiter::Limiter;
 use super::super::super::limits::Limits;
 use super::super::super::rate_limit::RateLimit;
 use super::super::super::target::TargetLimits;
+use super::super::outcome::Rejection;
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_nanos(1_000_000_000);
@@ -242,6 +244,28 @@ fn hopeless_head_is_rejected_at_once() {
         fixture.poll(&head),
         AdmissionOutcome::Rejected(Rejection::TooLate { ready_at: Some(at), .. }) if at == after(30.0)
     ));
+}
+
+/// A head that a lowered limit can never admit does not hold up the others until its deadline.
+#[test]
+fn head_that_a_lowered_limit_can_never_admit_is_rejected_at_once() {
+    let mut fixture = Fixture::new(1, Limits::from(RateLimit::new(4, 1.0).ok()));
+    let target = fixture.target;
+    for ticket in 0..4 {
+        fixture.grant(ticket);
+    }
+    let mut large = request(5);
+    large.demand.requests = 3;
+    fixture.wait(&large);
+    fixture.wait(&request(6));
+    fixture.wakes.clear();
+    let now = after(1.0);
+    fixture.admission.change(now, &mut fixture.wakes, |limiter| {
+        limiter.set_target_limits(target, Limits::from(RateLimit::new(2, 1.0).ok()), now);
+    });
+    assert_eq!(fixture.wakes, [5, 6]);
+    let unsatisfiable = Rejection::Unsatisfiable(Unsatisfiable::MoreThanCapacity { capacity: 2 });
+    assert_eq!(fixture.poll(&large), AdmissionOutcome::Rejected(unsatisfiable));
 }
 
 /// `advance` is called late, or an arrival comes before it.
