@@ -29,7 +29,7 @@ pub enum CooldownReason {
 impl CooldownReason {
     /// Returns the duration of the first cooldown and the maximum duration. Both apply only if the provider
     /// names no duration. Each further cooldown in a row lasts twice as long as the one before, up to the
-    /// maximum. Refusals for a rate limit have durations of their own: see `observed_limits/pace.rs`.
+    /// maximum. Refusals for a rate limit have durations of their own: see `observed_limits.rs`.
     pub(super) fn default_durations(self) -> (Duration, Duration) {
         let (first, longest) = match self {
             Self::Throttled | Self::Unclear | Self::Overloaded => (1, 60),

@@ -12,7 +12,7 @@
 //! series of callers with short deadlines could probe one after another without ever receiving a response.
 //!
 //! A refusal for a rate limit does not change the health of a key or quota group: see
-//! `observed_limits/pace.rs`.
+//! `observed_limits.rs`.
 //!
 //! Invariants: a refusal never moves the end of a running cooldown to an earlier time; every cooldown ends;
 //! the first probe after a cooldown runs alone, for [`SILENT`] at most.

@@ -7,7 +7,7 @@ fn at(millis: u64) -> Timestamp {
 }
 
 fn counted(sent: &[u64]) -> Throughput {
-    let mut throughput = Throughput::new(at(sent[0]));
+    let mut throughput = Throughput::default();
     for millis in sent {
         throughput.add(at(*millis));
     }
@@ -22,7 +22,6 @@ fn count(throughput: &Throughput, seconds: u64, millis: u64) -> u32 {
 fn throughput_counts_by_whole_seconds() {
     let throughput = counted(&[0, 400, 999, 1_000, 2_500]);
     let cases = [
-        (0, 2_500, 1),
         (1, 2_500, 1),
         (2, 2_500, 2),
         (3, 2_500, 5),
@@ -46,34 +45,52 @@ fn throughput_counts_by_whole_seconds() {
 
 #[test]
 fn throughput_divides_by_the_active_time() {
-    let throughput = counted(&[0, 100, 200, 300]);
+    // (span in seconds, time, number per second)
     let cases = [
-        (20, 300, 1_000),
-        (20, 1_000, 1_000),
-        (20, 2_500, 2_500),
-        (20, 20_000, 20_000),
-        (20, 30_000, 20_000),
-        (60, 30_000, 30_000),
-        (60, 90_000, 60_000),
-        (0, 5_000, 1_000),
+        (20, 300, 4.0),
+        (20, 1_000, 4.0),
+        (20, 2_500, 4.0 / 2.5),
+        (20, 19_999, 4.0 / 19.999),
+        (20, 20_000, 0.0),
+        (60, 30_000, 4.0 / 30.0),
+        (60, 90_000, 0.0),
     ];
-    for (seconds, millis, active) in cases {
-        let (_, measured) = throughput.in_last(Duration::from_secs(seconds), at(millis));
-        assert_eq!(measured, Duration::from_millis(active), "{seconds} s at {millis}");
+    for (seconds, millis, expected) in cases {
+        let throughput = counted(&[0, 100, 200, 300]);
+        let (_, rate) = throughput.in_last(Duration::from_secs(seconds), at(millis));
+        assert_eq!(rate, expected, "{seconds} s at {millis}");
     }
-    assert_eq!(throughput.per_second(Duration::from_secs(20), at(300)), 4.0);
-    assert_eq!(throughput.per_second(Duration::from_secs(20), at(2_000)), 2.0);
+    let throughput = counted(&[0, 50_000, 90_000]);
+    for (seconds, expected) in [(60, 2.0 / 60.0), (20, 1.0 / 20.0)] {
+        let (_, rate) = throughput.in_last(Duration::from_secs(seconds), at(90_000));
+        assert_eq!(rate, expected, "{seconds} s");
+    }
 }
 
 #[test]
 fn throughput_starts_afresh_after_an_idle_minute() {
-    for (idle, expected) in [(59_000, 59), (60_000, 1), (61_000, 1), (600_000, 1)] {
+    for (idle, expected) in [
+        (59_000, (3, 3.0 / 59.0)),
+        (60_000, (1, 1.0)),
+        (61_000, (1, 1.0)),
+        (600_000, (1, 1.0)),
+    ] {
         let mut throughput = counted(&[0, 0]);
         throughput.add(at(idle));
-        let (count, active) = throughput.in_last(MINUTE, at(idle));
-        assert_eq!(active, Duration::from_secs(expected), "idle for {idle}");
-        assert_eq!(count, if expected == 1 { 1 } else { 3 }, "idle for {idle}");
+        assert_eq!(throughput.in_last(MINUTE, at(idle)), expected, "idle for {idle}");
     }
+}
+
+#[test]
+fn throughput_is_zero_before_the_first_request() {
+    let mut throughput = Throughput::default();
+    throughput.remove(at(0));
+    assert_eq!(throughput.in_last(MINUTE, at(0)), (0, 0.0));
+    assert_eq!(throughput.burst(1.0, at(0)), 0.0);
+    // The first count begins the active time, even in the first minute of the clock.
+    let now = Timestamp::from_nanos(500_000_000);
+    throughput.add(now);
+    assert_eq!(throughput.in_last(MINUTE, now), (1, 1.0));
 }
 
 #[test]
@@ -132,7 +149,7 @@ fn throughput_counts_high_rates_exactly() {
     for _ in 0..40_000 {
         throughput.remove(at(0));
     }
-    assert_eq!(throughput.per_second(MINUTE, at(500)), 60_001.0);
+    assert_eq!(throughput.in_last(MINUTE, at(500)), (60_001, 60_001.0));
 }
 
 #[test]
@@ -140,11 +157,8 @@ fn throughput_accepts_a_clock_that_goes_backwards() {
     let mut throughput = counted(&[10_000]);
     throughput.add(at(3_000));
     throughput.remove(at(20_000));
-    assert_eq!(throughput.in_last(MINUTE, at(3_000)), (2, Duration::from_secs(1)));
-    assert_eq!(
-        throughput.in_last(MINUTE, at(10_000)),
-        (2, Duration::from_secs(1))
-    );
+    assert_eq!(throughput.in_last(MINUTE, at(3_000)), (2, 2.0));
+    assert_eq!(throughput.in_last(MINUTE, at(10_000)), (2, 2.0));
     throughput.add(Timestamp::MAX);
     assert_eq!(throughput.in_last(MINUTE, Timestamp::MAX).0, 1);
 }
