@@ -299,17 +299,19 @@ impl ObservedLimits {
             let released = self.last_run.filter(|run| run.is_admitted(ended_at));
             self.run = released.filter(|run| run.probe == Some(sent_at));
         }
-        let Some(run) = &mut self.run else {
-            // Says nothing about the limit after the latest run, except by a time that the provider names.
-            let is_late = self.last_run.is_some_and(|run| run.probe > Some(sent_at));
-            if is_late && wait.exact().is_none() {
-                return None;
-            }
-            return Some(self.begin_run(wait, infers && !is_late, now));
+        // Says nothing about the limit after the latest run, except by a time that the provider names.
+        let is_late = self.last_run.is_some_and(|run| run.probe > Some(sent_at));
+        let infers = infers && !is_late;
+        let Some(mut run) = self.run else {
+            let is_known = is_late && wait.exact().is_none();
+            return (!is_known).then(|| self.begin_run(wait, infers, now));
         };
         let is_probe = run.is_probe(sent_at);
         if !wait.is_provisional() {
-            self.unconfirmed = None;
+            // The refusal that began the run may have been the fault of its request, and have taught nothing.
+            if self.unconfirmed.take().is_some() && infers && run.after_success.is_none() {
+                self.infer(&mut run, now);
+            }
         } else if !is_probe {
             // Could not be reverted, and the known pause lasts anyway.
             return None;
@@ -319,6 +321,7 @@ impl ObservedLimits {
         } else if let Some(named) = wait.exact() {
             run.until = run.until.max(now + named);
         }
+        self.run = Some(run);
         None
     }
 
@@ -334,17 +337,8 @@ impl ObservedLimits {
             began: now,
             ..Run::default()
         };
-        let (count, before) = self.not_refused.in_last(MINUTE, now);
-        if infers && self.enabled && (self.rate.is_some() || count >= MIN_EVIDENCE) {
-            run.before = (count >= MIN_EVIDENCE).then_some(before);
-            run.after_success = Some(self.rate.is_none() || self.since_refusal >= MIN_EVIDENCE);
-            let (_, recent) = self.not_refused.in_last(RECENT, now);
-            let floor = before.max(recent);
-            let slower = |rate: f64| rate.min(floor.max(rate * SLOWER).max(MIN_RATE));
-            let rate = self.rate.map_or(floor, slower);
-            self.rate = Some(rate);
-            self.burst = self.not_refused.burst(rate, now);
-            self.since_refusal = 0;
+        if infers {
+            self.infer(&mut run, now);
         }
         let interval = self.rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
         run.pause = interval.map_or(DEFAULT_PAUSE, |pause| pause.clamp(MIN_PAUSE, MAX_FIRST_PAUSE));
@@ -352,6 +346,23 @@ impl ObservedLimits {
         self.run = Some(run);
         self.unconfirmed = wait.is_provisional().then_some(now);
         saved
+    }
+
+    /// Infers a pace from what was not refused before the run.
+    fn infer(&mut self, run: &mut Run, now: Timestamp) {
+        let (count, before) = self.not_refused.in_last(MINUTE, now);
+        if !self.enabled || self.rate.is_none() && count < MIN_EVIDENCE {
+            return;
+        }
+        run.before = (count >= MIN_EVIDENCE).then_some(before);
+        run.after_success = Some(self.rate.is_none() || self.since_refusal >= MIN_EVIDENCE);
+        let (_, recent) = self.not_refused.in_last(RECENT, now);
+        let floor = before.max(recent);
+        let slower = |rate: f64| rate.min(floor.max(rate * SLOWER).max(MIN_RATE));
+        let rate = self.rate.map_or(floor, slower);
+        self.rate = Some(rate);
+        self.burst = self.not_refused.burst(rate, now);
+        self.since_refusal = 0;
     }
 
     /// Reverts the refusal that began a run, if that run is the latest one and nothing else confirms it.

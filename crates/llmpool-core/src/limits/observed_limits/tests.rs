@@ -985,6 +985,31 @@ fn restore_reverts_what_a_run_taught_that_has_ended() {
     assert_near(key.rate(), 5.0);
 }
 
+/// The first refusal of a run may teach nothing, because its request may be refused whatever the key is.
+#[test]
+fn refusal_that_confirms_a_run_teaches_what_the_first_one_could_not() {
+    for (confirmation, infers, rate) in [
+        (UNKNOWN, true, Some(10.0)),
+        (UNKNOWN, false, None),
+        (PROVISIONAL, true, None),
+    ] {
+        let mut key = Key::new();
+        key.send_evenly(600, 0, 60_000);
+        key.send(60_000).send(60_000);
+        let first = key
+            .0
+            .record_refusal(at(60_000), PROVISIONAL, false, at(60_000))
+            .unwrap();
+        assert_eq!(key.0.rate, None);
+        key.0.record_refusal(at(60_000), confirmation, infers, at(60_050));
+        assert_eq!(key.0.rate.map(f64::round), rate, "{confirmation:?} {infers}");
+        assert_eq!(key.ready(60_050), 61_000);
+        key.0.restore(first);
+        let is_confirmed = confirmation == UNKNOWN;
+        assert_eq!(key.ready(60_050) == 61_000, is_confirmed);
+    }
+}
+
 // reproduction 9
 #[test]
 fn restore_leaves_a_run_that_something_else_confirms() {
