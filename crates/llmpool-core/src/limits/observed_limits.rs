@@ -113,7 +113,6 @@ impl ObservedLimits {
     }
 
     /// Returns what keeps requests from being sent: the pause after a refusal, or the learned pace.
-    #[inline(always)]
     pub(super) fn obstacle(&self, now: Timestamp) -> Option<Obstacle> {
         if let Some(run) = &self.run {
             let until = self.paused_until(now)?;
@@ -141,7 +140,6 @@ impl ObservedLimits {
 
     /// Returns the end of the pause after a refusal, or of the wait for the outcome of a probe. `None` if no
     /// refusal keeps requests waiting.
-    #[inline(always)]
     pub(super) fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
         let run = self.run.as_ref()?;
         let until = run.probe.map_or(run.until, |_| run.until.max(run.probe_until));
@@ -168,7 +166,6 @@ impl ObservedLimits {
     }
 
     /// Charges a request that is sent at `now`. Returns whether the request is a probe.
-    #[inline(always)]
     pub(super) fn charge(&mut self, now: Timestamp) -> bool {
         self.release_if_admitted(now);
         self.not_refused.add(now);
@@ -208,7 +205,6 @@ impl ObservedLimits {
     ///
     /// Other successes raise the pace by 0.07 % at first, which waiting requests may ignore: a request that waits for at
     /// most two intervals of the pace is late by 0.14 % of an interval for each success in that time.
-    #[inline(always)]
     pub(super) fn record_success(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
         self.release_if_admitted(now);
         if self.sent_since.is_some_and(|sent| sent_at >= sent) {

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::time::Timestamp;
 
 /// Longest span over which a rate is measured.
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(SECONDS as u64);
+const SECONDS: usize = 60;
 
 /// Counts of requests that were sent and not refused, one count per second of the last minute.
 ///
@@ -29,12 +30,11 @@ impl Throughput {
     pub(super) fn add(&mut self, now: Timestamp) {
         let passed = second(now).saturating_sub(self.latest);
         if self.counts.is_empty() || passed >= MINUTE.as_secs() {
-            self.counts.clear();
-            self.counts.push_front(0);
+            self.counts = VecDeque::from([0; SECONDS]);
             self.active_since = now;
         } else {
+            self.counts.truncate(SECONDS - passed as usize);
             (0..passed).for_each(|_| self.counts.push_front(0));
-            self.counts.truncate(MINUTE.as_secs() as usize);
         }
         self.latest += passed;
         self.counts[0] = self.counts[0].saturating_add(1);
