@@ -119,6 +119,16 @@ mod tests {
     }
 
     #[test]
+    fn spent_retries_expire_with_those_earned() {
+        let mut budget = RetryBudget::default();
+        let now = Timestamp::ZERO + Duration::from_secs(5);
+        (0..100).for_each(|_| budget.record_call(now));
+        let mut spend = |now| (0..400).filter(|_| budget.try_spend(now)).count();
+        assert_eq!(spend(now), 30);
+        assert_eq!(spend(now + Duration::from_secs(20)), 10);
+    }
+
+    #[test]
     fn refill_adds_up_however_often_the_budget_is_asked() {
         let mut budget = RetryBudget::default();
         assert!((0..10).all(|_| budget.try_spend(Timestamp::ZERO)));

@@ -55,12 +55,8 @@ impl<W: Clone> Admission<W> {
                 rejected.extend(requests.map(|request| (request, outcome)));
             }
         }
-        let mut has_new_head = false;
         for (request, outcome) in rejected {
-            has_new_head |= self.dismiss(target, &request, outcome, now, wakes);
-        }
-        if has_new_head {
-            self.serve_target(target, now, wakes);
+            self.dismiss(target, &request, outcome, now, wakes);
         }
     }
 

@@ -686,3 +686,67 @@ fn rejected_head_leaves_its_retry_to_the_request_that_waits_for_keys() {
     let retry_at = NOW + Duration::from_secs(10);
     assert_eq!(fixture.admission.next_event(), Some(retry_at));
 }
+
+#[test]
+fn callers_alternate_whichever_target_serves_them() {
+    let mut limiter = Limiter::new();
+    let limits = KeyLimits {
+        limits: slots(1),
+        ..KeyLimits::default()
+    };
+    let keys = [limiter.add_key(limits)];
+    let targets = [0; 2].map(|_| limiter.add_target(&keys, None, NOW));
+    let mut admission: Admission<u64> = Admission::over(limiter);
+    let mut wakes = Vec::new();
+    // The caller and the target of each request, by ticket.
+    let requests = [(0, 0), (1, 0), (1, 0), (1, 1), (1, 1), (2, 0), (2, 1)];
+    let request = |ticket: u64| {
+        let (caller, target) = requests[ticket as usize];
+        let caller = Caller::new(caller);
+        let request = AcquireRequest {
+            caller,
+            ..patient(ticket, KeyConstraint::Any)
+        };
+        (targets[target], request)
+    };
+    let mut acquire = |ticket: u64| {
+        let (target, request) = request(ticket);
+        admission.acquire(target, &request, &ticket, NOW, &mut wakes)
+    };
+    let mut held = granted(acquire(0));
+    for ticket in 1..=6 {
+        assert_eq!(acquire(ticket), AdmissionOutcome::Wait);
+    }
+    let mut order = Vec::new();
+    for _ in 1..=6 {
+        wakes.clear();
+        admission.change(NOW, &mut wakes, |limiter| limiter.release(&mut held, true, NOW));
+        let [ticket] = wakes[..] else { panic!("{wakes:?}") };
+        order.push(ticket);
+        let (target, request) = request(ticket);
+        held = granted(admission.poll(target, &request, &ticket, NOW, &mut wakes));
+    }
+    assert_eq!(order, [1, 5, 2, 6, 3, 4]);
+}
+
+/// The older request waits for the only key. The younger one may be granted before its deadline all the same.
+#[test]
+fn request_behind_an_older_one_of_another_target_waits() {
+    let mut limiter = Limiter::new();
+    let limits = KeyLimits {
+        limits: slots(1),
+        ..KeyLimits::default()
+    };
+    let keys = [limiter.add_key(limits)];
+    let targets = [0; 2].map(|_| limiter.add_target(&keys, None, NOW));
+    let mut admission: Admission<u64> = Admission::over(limiter);
+    let mut wakes = Vec::new();
+    let mut acquire = |target: usize, ticket| {
+        let request = request(ticket, KeyConstraint::Any);
+        admission.acquire(targets[target], &request, &ticket, NOW, &mut wakes)
+    };
+    granted(acquire(0, 0));
+    assert_eq!(acquire(0, 1), AdmissionOutcome::Wait);
+    assert_eq!(acquire(1, 2), AdmissionOutcome::Wait);
+    assert!(wakes.is_empty());
+}

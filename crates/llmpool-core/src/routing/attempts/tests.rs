@@ -105,6 +105,18 @@ fn key_failure_moves_to_untried_keys_without_retries() {
     );
 }
 
+#[test]
+fn retry_after_a_failure_of_the_target_may_use_a_refused_key() {
+    let key = keys(1)[0];
+    let mut call = call(2, 1);
+    for kind in [FailureKind::InvalidKey, FailureKind::ServerError] {
+        call.record_failure(&failure(kind), attempt(key, false), |_| true, NOW);
+    }
+    assert!(matches!(call.next(NOW), NextAction::Retry(_)));
+    assert!(call.try_use_key(key, || unreachable!("the budget was asked before")));
+    assert_eq!(call.retries_spent, 1);
+}
+
 // reproduction 13
 #[test]
 fn retry_without_a_delay_still_asks_the_budget() {
