@@ -566,7 +566,8 @@ fn rpm_of_zero_is_unsatisfiable() {
         limiter.add_target(&[key], None, START),
         limiter.add_target(&[], none, START),
     ] {
-        acquire(&mut limiter, target, START).unwrap_err();
+        let granted = limiter.acquire(target, Demand::ONE, KeyConstraint::Any, START);
+        assert!(granted.is_err());
         assert_eq!(
             limiter.unsatisfiable(target, Demand::ONE, KeyConstraint::Any),
             Some(Unsatisfiable::MoreThanCapacity { capacity: 0 })

@@ -237,6 +237,21 @@ fn refusal_limits_bursts_to_one_for_ten_minutes() {
     }
 }
 
+// A refusal must not count the burst of the past minute as missing.
+#[test]
+fn refusal_under_sustained_load_stops_no_requests() {
+    let limits = Limits {
+        rate_limit: Some(RateLimit::new(100, 50.0).unwrap()),
+        ..rpm(100)
+    };
+    let (mut limiter, target, _) = limiter(Place::Key, limits);
+    let sent = send_continuously(&mut limiter, target, START, START + MINUTE * 3);
+    let wait = try_acquire(&mut limiter, target, START + MINUTE * 3).unwrap_err();
+    let from = refuse(&mut limiter, target, wait.until);
+    let after = send_continuously(&mut limiter, target, from, from + MINUTE);
+    assert!(after.len() >= 98, "{} {}", sent.len(), after.len());
+}
+
 #[test]
 fn each_refusal_restarts_the_ten_minutes_and_reset_ends_them() {
     let (mut limiter, target, _) = limiter(Place::Target, rpm(300));

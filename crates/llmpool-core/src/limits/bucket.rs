@@ -16,7 +16,8 @@
 //! the same number.
 //!
 //! Invariant: in any span of time, the charges minus the refunds are at most `capacity + rate * span`. The
-//! exceptions are a reset of the bucket, and a charge of more tokens than are available.
+//! exceptions are a charge of more tokens than are available, and the end of a time in which the bucket admits
+//! single tokens: `capacity - 1` further tokens are then available at once.
 
 #[cfg(test)]
 mod tests;
@@ -27,18 +28,14 @@ use std::time::Duration;
 use super::rate_limit::{MAX_STEPS_TO_FILL, RateLimit, STEPS_PER_NANO};
 use crate::time::Timestamp;
 
-/// Maximum number of stored peaks (levels just before a charge), not counting the latest peak. Beyond this
-/// number, the two oldest peaks are merged. If a charge from that time is refunded, the refund may return
-/// fewer tokens than the charge took, but never more.
+/// Maximum number of stored peaks (levels just before a charge). Beyond this number, the two oldest peaks are
+/// merged. If a charge from that time is refunded, the refund may return fewer tokens than the charge took,
+/// but never more.
 const MAX_PEAKS: usize = 64;
 
 /// Number of parts into which a token is divided when the level of a bucket is converted to another rate
 /// limit.
 const PARTS: u128 = 1 << 20;
-
-/// Upper bound on the time, in steps, at which a bucket is full. The bound is later than any timestamp, and
-/// low enough that sums do not overflow.
-const MAX_STEPS: u128 = 1 << 124;
 
 /// A token bucket, initially full.
 ///
@@ -47,13 +44,14 @@ const MAX_STEPS: u128 = 1 << 124;
 #[derive(Clone, Debug)]
 pub struct Bucket {
     rate_limit: RateLimit,
+    /// Until this time, the capacity is 1.
+    pub(super) single_until: Timestamp,
     /// Sum of all charges since the rate limit was last replaced, minus the refunded charges, in steps.
     charged: i128,
-    /// The peak (the bucket's level just before a charge) of the latest charge.
-    latest: Peak,
-    /// Peaks of earlier charges, oldest first. Each peak is higher than all later peaks. The first peak
-    /// determines the current level. The others are kept because a refund can remove the peaks before them.
-    older: VecDeque<Peak>,
+    /// The peaks (the bucket's levels just before charges), oldest first. Each peak is higher than all later
+    /// peaks. The first peak determines the current level. The others are kept because a refund can remove the
+    /// peaks before them.
+    peaks: VecDeque<Peak>,
 }
 
 /// The level of a bucket just before a charge. `height` is the time of the charge minus the sum of all
@@ -69,9 +67,9 @@ impl Bucket {
     pub(super) fn new(rate_limit: RateLimit, seq: u64) -> Self {
         Self {
             rate_limit,
+            single_until: Timestamp::ZERO,
             charged: 0,
-            latest: Peak { seq, height: 0 },
-            older: VecDeque::new(),
+            peaks: VecDeque::from([Peak { seq, height: 0 }]),
         }
     }
 
@@ -80,68 +78,78 @@ impl Bucket {
         &self.rate_limit
     }
 
-    /// Returns the time from which `amount` tokens are available if no other charge is made before then, or
-    /// [`Timestamp::MAX`] if `amount` exceeds the capacity.
-    #[inline(always)]
-    pub(super) fn available_at(&self, amount: u32, now: Timestamp) -> Timestamp {
-        if amount > self.rate_limit.capacity() {
-            return Timestamp::MAX;
+    fn capacity_at(&self, now: Timestamp) -> u32 {
+        if now < self.single_until {
+            1
+        } else {
+            self.rate_limit.capacity()
         }
-        self.ready_at(u64::from(amount), now)
+    }
+
+    /// Reduces the capacity to 1 until `until`, unless it is reduced for longer already. Debt is kept, and so is
+    /// one available token.
+    pub(super) fn admit_single_until(&mut self, until: Timestamp, now: Timestamp) {
+        let capacity = self.capacity_at(now);
+        self.single_until = self.single_until.max(until);
+        let reduced_by = capacity - self.capacity_at(now);
+        self.charged -= self.steps_for(reduced_by);
     }
 
     /// Returns the earliest time by which `total` tokens can have been charged, if necessary in several
     /// charges.
     ///
     /// `total` may exceed the capacity. Returns `now` if `total` tokens are already available.
-    #[inline(always)]
     pub(super) fn ready_at(&self, total: u64, now: Timestamp) -> Timestamp {
         let empty_at = self.full_at().max(steps_at(now)) + self.rate_limit.steps_for(total);
-        let ready_at = empty_at.saturating_sub(self.rate_limit.steps_to_fill());
-        // Avoids the division in the most frequent case.
-        if ready_at <= steps_at(now) {
-            return now;
+        let ready_at = |capacity: u32| {
+            let steps = empty_at.saturating_sub(self.rate_limit.steps_for(capacity.into()));
+            timestamp_at(steps).max(now)
+        };
+        let with_burst = ready_at(self.rate_limit.capacity());
+        if now < self.single_until {
+            ready_at(1).min(with_burst.max(self.single_until))
+        } else {
+            with_burst
         }
-        timestamp_at(ready_at)
     }
 
     /// Charges `amount` tokens, even if fewer are available. The missing tokens become debt, which the refill
     /// must repay before tokens become available again.
-    #[inline(always)]
     pub(super) fn charge(&mut self, amount: u32, seq: u64, now: Timestamp) {
         self.charge_steps(self.steps_for(amount), seq, now);
     }
 
-    #[inline(always)]
     fn charge_steps(&mut self, steps: i128, seq: u64, now: Timestamp) {
-        self.push_peak(seq, steps_at(now).cast_signed() - self.charged);
+        let height = steps_at(now).cast_signed() - self.charged;
+        while self.peaks.back().is_some_and(|last| last.height <= height) {
+            self.peaks.pop_back();
+        }
+        self.peaks.push_back(Peak { seq, height });
         self.charged += steps;
+        if self.peaks.len() > MAX_PEAKS
+            && let Some(oldest) = self.peaks.pop_front()
+            && let Some(next) = self.peaks.front_mut()
+        {
+            next.height = oldest.height;
+        }
     }
 
     /// Returns the number of tokens that are missing in the full bucket, rounded up to 2⁻²⁰.
     pub(super) fn missing(&self, now: Timestamp) -> f64 {
-        self.missing_parts(now) as f64 / PARTS as f64
+        let missing = self.full_at().saturating_sub(steps_at(now));
+        let parts = missing.saturating_mul(PARTS);
+        parts.div_ceil(self.rate_limit.steps_per_token) as f64 / PARTS as f64
     }
 
     /// Charges the tokens that were missing in a bucket `elapsed` ago, without those that were refilled
     /// since.
     pub(super) fn charge_missing(&mut self, missing: f64, elapsed: Duration, seq: u64, now: Timestamp) {
-        let steps = self.steps_for_parts((missing * PARTS as f64).ceil() as u128);
-        let steps = steps.saturating_sub(elapsed.as_nanos().saturating_mul(STEPS_PER_NANO));
-        self.charge_steps(steps.min(MAX_STEPS_TO_FILL).cast_signed(), seq, now);
-    }
-
-    fn missing_parts(&self, now: Timestamp) -> u128 {
-        let missing = self.full_at().saturating_sub(steps_at(now));
-        missing
-            .saturating_mul(PARTS)
-            .div_ceil(self.rate_limit.steps_per_token)
-    }
-
-    fn steps_for_parts(&self, parts: u128) -> u128 {
-        parts
+        let parts = (missing * PARTS as f64).ceil() as u128;
+        let steps = parts
             .saturating_mul(self.rate_limit.steps_per_token)
             .div_ceil(PARTS)
+            .saturating_sub(elapsed.as_nanos().saturating_mul(STEPS_PER_NANO));
+        self.charge_steps(steps.min(MAX_STEPS_TO_FILL).cast_signed(), seq, now);
     }
 
     /// Refunds the charge that was made with the sequence number `seq`, so that the bucket is as if this
@@ -149,31 +157,23 @@ impl Bucket {
     pub(super) fn refund(&mut self, amount: u32, seq: u64) {
         let steps = self.steps_for(amount);
         self.charged -= steps;
-        if self.latest.seq <= seq {
-            return;
-        }
-        let later = self.older.partition_point(|peak| peak.seq <= seq);
-        for peak in self.older.range_mut(later..) {
+        let later = self.peaks.partition_point(|peak| peak.seq <= seq);
+        for peak in self.peaks.range_mut(later..) {
             peak.height += steps;
         }
-        self.latest.height += steps;
-        let height = self.older.get(later).unwrap_or(&self.latest).height;
-        let exceeded = self.older.range(..later).rev();
-        let exceeded = exceeded.take_while(|peak| peak.height <= height).count();
-        self.older.drain(later - exceeded..later);
+        if let Some(height) = self.peaks.get(later).map(|peak| peak.height) {
+            let earlier = self.peaks.range(..later).rev();
+            let exceeded = earlier.take_while(|peak| peak.height <= height).count();
+            self.peaks.drain(later - exceeded..later);
+        }
     }
 
     /// Returns the number of whole tokens available at `now`; 0 while the bucket is in debt.
     pub fn available(&self, now: Timestamp) -> u32 {
         let missing = self.full_at().saturating_sub(steps_at(now));
-        let available =
-            self.rate_limit.steps_to_fill().saturating_sub(missing) / self.rate_limit.steps_per_token;
+        let full = self.rate_limit.steps_for(self.capacity_at(now).into());
+        let available = full.saturating_sub(missing) / self.rate_limit.steps_per_token;
         u32::try_from(available).unwrap_or(u32::MAX)
-    }
-
-    /// Fills the bucket. Earlier charges can no longer be refunded.
-    pub(super) fn reset(&mut self, seq: u64) {
-        self.start_at(seq, -self.charged);
     }
 
     /// Reduces the available tokens to at most `limit`.
@@ -190,52 +190,23 @@ impl Bucket {
         if rate_limit == self.rate_limit {
             return;
         }
-        let missing = self.missing_parts(now);
-        let new_full = missing.saturating_add(u128::from(rate_limit.capacity()) * PARTS);
-        let missing = new_full.saturating_sub(u128::from(self.rate_limit.capacity()) * PARTS);
-        self.rate_limit = rate_limit;
-        let missing = self.steps_for_parts(missing);
-        self.charged = 0;
-        let full_at = steps_at(now).saturating_add(missing).min(MAX_STEPS);
-        self.start_at(seq, full_at.cast_signed());
+        let level = f64::from(self.capacity_at(now)) - self.missing(now);
+        *self = Self {
+            single_until: self.single_until,
+            ..Self::new(rate_limit, seq)
+        };
+        let missing = f64::from(self.capacity_at(now)) - level;
+        self.charge_missing(missing, Duration::ZERO, seq, now);
     }
 
     /// Returns the time, in steps, at which the bucket will be full if nothing more is charged.
-    #[inline(always)]
     fn full_at(&self) -> u128 {
-        let height = self.older.front().unwrap_or(&self.latest).height;
+        let height = self.peaks.front().map_or(0, |peak| peak.height);
         u128::try_from(height + self.charged).unwrap_or(0)
     }
 
-    fn start_at(&mut self, seq: u64, height: i128) {
-        self.older.clear();
-        self.latest = Peak { seq, height };
-    }
-
-    #[inline(always)]
-    fn push_peak(&mut self, seq: u64, height: i128) {
-        if height < self.latest.height {
-            self.store_latest();
-        } else {
-            while self.older.back().is_some_and(|last| last.height <= height) {
-                self.older.pop_back();
-            }
-        }
-        self.latest = Peak { seq, height };
-    }
-
-    fn store_latest(&mut self) {
-        self.older.push_back(self.latest);
-        if self.older.len() > MAX_PEAKS
-            && let Some(oldest) = self.older.pop_front()
-            && let Some(next) = self.older.front_mut()
-        {
-            next.height = oldest.height;
-        }
-    }
-
     fn steps_for(&self, amount: u32) -> i128 {
-        self.rate_limit.steps_for(u64::from(amount)).cast_signed()
+        self.rate_limit.steps_for(amount.into()).cast_signed()
     }
 }
 

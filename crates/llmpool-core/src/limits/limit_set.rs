@@ -1,6 +1,21 @@
 //! A limit set: the counters behind all limits of one target, key or quota group.
 //!
 //! An attempt is charged to all counters of the set at once. Each counter recovers independently.
+//!
+//! Two counters stand behind `rpm`: a window of the last 60 s, and a token bucket, the *pace*, that spreads
+//! requests over the minute. The window alone would admit the requests of a minute at once. A token bucket
+//! alone could only ensure the limit at the cost of its burst: the larger the burst, the lower the rate. With
+//! both, the burst does not reduce the rate. Where the window was full, the pace starts again with one token,
+//! so that sustained load is paced evenly after the first minute instead of repeating the burst every minute.
+//!
+//! A refusal by the provider shows that the provider does not admit the burst. For ten minutes after a
+//! refusal, the pace therefore admits requests one at a time, at the same rate.
+//!
+//! Invariants of `rpm`:
+//! - In any 60.25 s, the charges minus the refunds are at most the limit. The quarter of a second is a guard
+//!   against requests that arrive at the provider less evenly than they were sent.
+//! - Under constant demand, the charges since the limit was last idle are at least `limit / 60.5 s` times the
+//!   span, minus 1.
 
 use std::time::Duration;
 
@@ -9,41 +24,36 @@ use super::charge_id::ChargeId;
 use super::demand::Demand;
 use super::limits::{LimitKind, Limits};
 use super::obstacle::Obstacle;
-use super::per_minute::PerMinute;
-use super::saved_limits::SavedState;
-use super::window::SlidingWindow;
+use super::saved_limits::{SavedState, millis, remaining};
+use super::window::{DAY, MINUTE, SlidingWindow};
 use crate::time::Timestamp;
 
-#[derive(Clone, Debug)]
-pub(super) struct LimitSet {
-    pub(super) in_flight: u32,
-    /// Maximum number of attempts in flight. `u32::MAX` if unlimited, 0 if the configured `rpm` is invalid.
-    slots: u32,
-    /// Token buckets and sliding windows. `None` if only the number of attempts in flight is limited, as for
-    /// most keys. Boxed to keep limit sets small.
-    counters: Option<Box<Counters>>,
-    limits: Box<Limits>,
-}
+/// Time after a refusal in which `rpm` admits one request at a time.
+const SINGLE_DURATION: Duration = Duration::from_secs(10 * 60);
 
+/// The counters are boxed because most keys have none.
 #[derive(Clone, Debug, Default)]
-struct Counters {
-    bucket: Option<Bucket>,
-    per_minute: Option<PerMinute>,
-    tokens: Option<SlidingWindow>,
+pub(super) struct LimitSet {
+    limits: Limits,
+    pub(super) in_flight: u32,
     /// Number of charged tokens that are still estimates. Some of these tokens may be returned when the
     /// actual numbers are known.
     unsettled: u64,
-    day: Option<SlidingWindow>,
+    /// Ensures `rate_limit`.
+    bucket: Option<Box<Bucket>>,
+    /// Spreads the requests of `rpm` over the minute.
+    pace: Option<Box<Bucket>>,
+    /// Ensures `rpm`.
+    minute: Option<Box<SlidingWindow>>,
+    /// Ensures `tpm`.
+    tokens: Option<Box<SlidingWindow>>,
+    /// Ensures `rpd`.
+    day: Option<Box<SlidingWindow>>,
 }
 
 impl LimitSet {
     pub(super) fn new(limits: Limits) -> Self {
-        let mut limit_set = Self {
-            in_flight: 0,
-            slots: u32::MAX,
-            counters: None,
-            limits: Box::default(),
-        };
+        let mut limit_set = Self::default();
         limit_set.set_limits(limits, 0, Timestamp::ZERO);
         limit_set
     }
@@ -55,62 +65,58 @@ impl LimitSet {
     /// Replaces the configured limits. Earlier charges to a limit still count after the limit has been
     /// changed.
     pub(super) fn set_limits(&mut self, limits: Limits, seq: u64, now: Timestamp) {
-        *self.limits = limits;
-        self.slots = match limits.per_minute_bucket() {
-            Ok(_) => limits.max_concurrency.unwrap_or(u32::MAX),
-            Err(_) => 0,
-        };
-        let uncounted = Limits {
-            max_concurrency: limits.max_concurrency,
-            ..Limits::default()
-        };
-        if limits == uncounted {
-            self.counters = None;
-        } else {
-            let counters = self.counters.get_or_insert_with(Box::default);
-            counters.set_limits(limits, seq, now);
+        self.limits = limits;
+        let pace = limits.per_minute_bucket().ok().flatten();
+        for (bucket, rate_limit) in [(&mut self.bucket, limits.rate_limit), (&mut self.pace, pace)] {
+            match (&mut *bucket, rate_limit) {
+                (Some(bucket), Some(rate_limit)) => bucket.set_rate_limit(rate_limit, seq, now),
+                _ => *bucket = rate_limit.map(|rate_limit| Box::new(Bucket::new(rate_limit, seq))),
+            }
         }
+        for (window, limit, shape) in [
+            (&mut self.minute, limits.rpm, MINUTE),
+            (&mut self.tokens, limits.tpm, MINUTE),
+            (&mut self.day, limits.rpd, DAY),
+        ] {
+            match (&mut *window, limit) {
+                (Some(window), Some(limit)) => window.limit = limit,
+                _ => *window = limit.map(|limit| Box::new(SlidingWindow::new(limit, shape, seq))),
+            }
+        }
+    }
+
+    /// Clears all counters. Earlier charges can no longer be refunded.
+    pub(super) fn reset(&mut self, seq: u64) {
+        let limits = self.limits;
+        self.set_limits(Limits::default(), seq, Timestamp::ZERO);
+        self.set_limits(limits, seq, Timestamp::ZERO);
     }
 
     /// Returns the token bucket of the configured `rate_limit`, or `None` if none is configured.
     pub(super) fn bucket(&self) -> Option<&Bucket> {
-        self.counters.as_ref()?.bucket.as_ref()
-    }
-
-    fn per_minute(&self) -> Option<&PerMinute> {
-        self.counters.as_ref()?.per_minute.as_ref()
-    }
-
-    fn tokens(&self) -> Option<&SlidingWindow> {
-        self.counters.as_ref()?.tokens.as_ref()
-    }
-
-    fn day(&self) -> Option<&SlidingWindow> {
-        self.counters.as_ref()?.day.as_ref()
+        self.bucket.as_deref()
     }
 
     pub(super) fn counts_tokens(&self) -> bool {
-        self.tokens().is_some()
+        self.tokens.is_some()
     }
 
     /// Returns whether a configured rate limit spreads the starts of waiting attempts over time.
     pub(super) fn is_paced(&self) -> bool {
-        self.bucket().is_some() || self.per_minute().is_some()
+        self.bucket.is_some() || self.pace.is_some()
     }
 
-    #[inline(always)]
     pub(super) fn has_slot(&self) -> bool {
-        self.in_flight < self.slots
+        self.in_flight < self.limits.max_concurrency.unwrap_or(u32::MAX)
     }
 
     /// Returns whether nothing but a limit on concurrency is configured, and a slot is free.
-    #[inline(always)]
     pub(super) fn is_unlimited(&self) -> bool {
-        self.counters.is_none() && self.has_slot()
+        let windows = [&self.minute, &self.tokens, &self.day];
+        self.has_slot() && !self.is_paced() && windows.into_iter().all(Option::is_none)
     }
 
     /// Returns what keeps an attempt with this demand from starting: a limit that is reached, or occupied slots.
-    #[inline(always)]
     pub(super) fn obstacle(&self, demand: Demand, now: Timestamp) -> Option<Obstacle> {
         let slot = (!self.has_slot()).then_some(Obstacle::OCCUPIED);
         let reached = self.available_at(demand, now).map(|(until, kind)| Obstacle {
@@ -121,84 +127,11 @@ impl LimitSet {
         Obstacle::both(slot, reached)
     }
 
-    /// Returns the time from which the buckets and windows all admit `demand`, and the kind of limit that delays
-    /// `demand` longest. `None` if all of them admit `demand` at `now`.
-    #[inline(always)]
+    /// Returns the time from which all counters admit `demand`, and the kind of limit that delays `demand`
+    /// longest. `None` if all counters admit `demand` at `now`.
     pub(super) fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
-        self.counters.as_ref()?.available_at(demand, now)
-    }
-
-    /// Charges an attempt to all counters and occupies a slot, even if a limit is exceeded.
-    #[inline(always)]
-    pub(super) fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) {
-        self.in_flight += 1;
-        if let Some(counters) = &mut self.counters {
-            counters.charge(demand, seq, now);
-        }
-    }
-
-    /// Marks the tokens that were charged for an attempt as final, so that they no longer count as estimates.
-    /// `tokens` is the number of charged tokens.
-    pub(super) fn close(&mut self, charge: ChargeId, tokens: u32) {
-        if let Some(counters) = &mut self.counters
-            && counters
-                .tokens
-                .as_ref()
-                .is_some_and(|window| window.contains(charge))
-        {
-            counters.unsettled = counters.unsettled.saturating_sub(tokens.into());
-        }
-    }
-
-    /// Refunds the charge of an attempt that was never sent.
-    pub(super) fn refund(&mut self, charge: ChargeId, demand: Demand) {
-        if let Some(counters) = &mut self.counters {
-            counters.refund(charge, demand);
-        }
-    }
-
-    /// Corrects the number of charged tokens from `before` to `tokens`. Returns whether the correction makes
-    /// tokens available.
-    #[inline(always)]
-    pub(super) fn settle(&mut self, charge: ChargeId, before: u32, tokens: u32) -> bool {
-        let counters = self.counters.as_mut();
-        let window = counters.and_then(|counters| counters.tokens.as_mut());
-        window.is_some_and(|window| window.correct(charge, before, tokens))
-    }
-
-    /// Records that the provider refused a request because of a rate limit, although the configured limits
-    /// admitted it: for ten minutes, `rpm` admits one request at a time.
-    pub(super) fn record_refusal(&mut self, seq: u64, now: Timestamp) {
-        let counters = self.counters.as_mut();
-        if let Some(per_minute) = counters.and_then(|counters| counters.per_minute.as_mut()) {
-            per_minute.record_refusal(seq, now);
-        }
-    }
-
-    /// Reduces every token bucket to at most one available request. Called after a cooldown, so that waiting
-    /// attempts do not all start at once.
-    pub(super) fn resume(&mut self, seq: u64, now: Timestamp) {
-        if let Some(counters) = &mut self.counters {
-            counters.resume(seq, now);
-        }
-    }
-
-    /// Returns the kind of a limit that can never admit `demand`, and the maximum that this limit can admit.
-    /// `None` if every limit can admit `demand` at some time.
-    pub(super) fn exceeded_limit(&self, demand: Demand) -> Option<(LimitKind, u32)> {
-        if self.limits.per_minute_bucket().is_err() {
-            return Some((LimitKind::Requests, 0));
-        }
-        let bucket = self.bucket().map(|bucket| bucket.rate_limit().capacity());
-        let requests = bucket.into_iter().chain(self.per_minute().map(PerMinute::burst));
-        let requests = requests.chain(self.day().map(|window| window.limit));
-        if let Some(limit) = requests.min().filter(|limit| demand.requests > *limit) {
-            return Some((LimitKind::Requests, limit));
-        }
-        let limit = self.tokens().map(|window| window.limit);
-        limit
-            .filter(|limit| demand.tokens > *limit)
-            .map(|limit| (LimitKind::Tokens, limit))
+        let latest = self.admitted_at(u64::from(demand.requests), demand.tokens, 0, now);
+        latest.filter(|(until, _)| *until > now)
     }
 
     /// Returns a lower bound on the time at which `demand` is admitted if `ahead` other requests are admitted
@@ -206,164 +139,160 @@ impl LimitSet {
     /// they may turn out to be unused.
     pub(super) fn ready_at(&self, demand: Demand, ahead: u64, now: Timestamp) -> Timestamp {
         let requests = ahead + u64::from(demand.requests);
-        let bucket = self.bucket().map(|bucket| bucket.ready_at(requests, now));
-        let minute = self.per_minute().map(|minute| minute.ready_at(requests, now));
-        let tokens = self.tokens().map(|window| {
-            let unsettled = self.unsettled();
-            window.ready_at_without(unsettled, u64::from(demand.tokens), now)
-        });
-        let day = self.day().map(|window| window.ready_at(requests, now));
-        let latest = [bucket, minute, tokens, day].into_iter().flatten().max();
-        latest.unwrap_or(now)
+        let latest = self.admitted_at(requests, demand.tokens, self.unsettled, now);
+        latest.map_or(now, |(at, _)| at)
     }
 
-    fn unsettled(&self) -> u64 {
-        self.counters.as_ref().map_or(0, |counters| counters.unsettled)
+    /// Returns the earliest time by which `requests` and `tokens` can have been charged, if necessary in several
+    /// charges, and the kind of limit that decides. Assumes that `unsettled` of the tokens charged so far turn
+    /// out to be unused.
+    fn admitted_at(
+        &self,
+        requests: u64,
+        tokens: u32,
+        unsettled: u64,
+        now: Timestamp,
+    ) -> Option<(Timestamp, LimitKind)> {
+        let buckets = [&self.bucket, &self.pace].into_iter().flatten();
+        let buckets = buckets.map(|bucket| (bucket.ready_at(requests, now), LimitKind::Requests));
+        let windows = [
+            (&self.minute, requests, 0, LimitKind::Requests),
+            (&self.tokens, u64::from(tokens), unsettled, LimitKind::Tokens),
+            (&self.day, requests, 0, LimitKind::Day),
+        ];
+        let windows = windows.into_iter().filter_map(|(window, total, unused, kind)| {
+            Some((window.as_ref()?.ready_at(total, unused, now), kind))
+        });
+        buckets.chain(windows).max()
+    }
+
+    /// Returns the kind of a limit that can never admit `demand`, and the maximum that this limit can admit.
+    /// `None` if every limit can admit `demand` at some time.
+    pub(super) fn exceeded_limit(&self, demand: Demand) -> Option<(LimitKind, u32)> {
+        let Limits { rpm, tpm, rpd, .. } = self.limits;
+        let bursts = self.limits.rate_limits().map(|rate_limit| rate_limit.capacity());
+        let requests = bursts.chain(rpm).chain(rpd).min();
+        let exceeded = |demanded, limit: Option<u32>| limit.filter(|limit| demanded > *limit);
+        let requests = exceeded(demand.requests, requests).map(|limit| (LimitKind::Requests, limit));
+        requests.or_else(|| Some((LimitKind::Tokens, exceeded(demand.tokens, tpm)?)))
+    }
+
+    /// Charges an attempt to all counters and occupies a slot, even if a limit is exceeded.
+    pub(super) fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) {
+        self.in_flight += 1;
+        self.unsettled += u64::from(demand.tokens);
+        if let (Some(pace), Some(minute)) = (&mut self.pace, &self.minute) {
+            // `ZERO` if the window has had room since the last charge.
+            let full_until = minute.ready_at(1, 0, Timestamp::ZERO);
+            if full_until > Timestamp::ZERO && full_until <= now {
+                pace.cap_at(1, seq, full_until);
+            }
+        }
+        for bucket in self.buckets_mut() {
+            bucket.charge(demand.requests, seq, now);
+        }
+        for (window, amount) in self.windows_mut(demand) {
+            window.charge(amount, now);
+        }
+    }
+
+    /// Refunds the charge of an attempt that was never sent.
+    pub(super) fn refund(&mut self, charge: ChargeId, demand: Demand) {
+        for bucket in self.buckets_mut() {
+            bucket.refund(demand.requests, charge.seq);
+        }
+        for (window, amount) in self.windows_mut(demand) {
+            window.correct(charge, amount, 0);
+        }
+    }
+
+    fn buckets_mut(&mut self) -> impl Iterator<Item = &mut Box<Bucket>> {
+        [&mut self.bucket, &mut self.pace].into_iter().flatten()
+    }
+
+    /// Returns each window with the amount that an attempt with this demand takes from it.
+    fn windows_mut(&mut self, demand: Demand) -> impl Iterator<Item = (&mut Box<SlidingWindow>, u32)> {
+        let windows = [
+            (&mut self.minute, demand.requests),
+            (&mut self.tokens, demand.tokens),
+            (&mut self.day, demand.requests),
+        ];
+        windows
+            .into_iter()
+            .filter_map(|(window, amount)| Some((window.as_mut()?, amount)))
+    }
+
+    /// Marks the tokens that were charged for an attempt as final, so that they no longer count as estimates.
+    /// `tokens` is the number of charged tokens.
+    pub(super) fn close(&mut self, tokens: u32) {
+        self.unsettled -= u64::from(tokens);
+    }
+
+    /// Corrects the number of charged tokens from `before` to `tokens`. Returns whether the correction makes
+    /// tokens available.
+    pub(super) fn settle(&mut self, charge: ChargeId, before: u32, tokens: u32) -> bool {
+        let window = self.tokens.as_mut();
+        window.is_some_and(|window| window.correct(charge, before, tokens))
     }
 
     /// Returns whether some of the charged tokens are still estimates and may therefore be returned.
     pub(super) fn may_regain_tokens(&self) -> bool {
-        self.unsettled() > 0
+        self.unsettled > 0
+    }
+
+    /// Records that the provider refused a request because of a rate limit, although the configured limits
+    /// admitted it: for ten minutes, `rpm` admits one request at a time.
+    pub(super) fn record_refusal(&mut self, now: Timestamp) {
+        if let Some(pace) = &mut self.pace {
+            pace.admit_single_until(now + SINGLE_DURATION, now);
+        }
+    }
+
+    /// Reduces every token bucket to at most one available request. Called after a cooldown, so that waiting
+    /// attempts do not all start at once.
+    pub(super) fn resume(&mut self, seq: u64, now: Timestamp) {
+        self.buckets_mut().for_each(|bucket| bucket.cap_at(1, seq, now));
     }
 
     /// Returns the charges that still count.
     pub(super) fn save(&self, now: Timestamp) -> SavedState {
-        let mut state = SavedState::default();
-        let Some(counters) = &self.counters else {
-            return state;
-        };
-        let save = |window: &Option<SlidingWindow>| window.as_ref().map(|window| window.save(now));
-        state.tokens = save(&counters.tokens).unwrap_or_default();
-        state.day = save(&counters.day).unwrap_or_default();
-        state.missing_in_bucket = self.bucket().map_or(0.0, |bucket| bucket.missing(now));
-        if let Some(minute) = &counters.per_minute {
-            minute.save(&mut state, now);
+        let missing =
+            |bucket: &Option<Box<Bucket>>| bucket.as_ref().map_or(0.0, |bucket| bucket.missing(now));
+        let charges = |window: &Option<Box<SlidingWindow>>| window.as_ref().map(|window| window.save(now));
+        let single = self.pace.as_ref().map(|pace| pace.single_until.since(now));
+        SavedState {
+            missing_in_bucket: missing(&self.bucket),
+            missing_in_minute: missing(&self.pace),
+            single_for_ms: single.map_or(0, millis),
+            minute: charges(&self.minute).unwrap_or_default(),
+            tokens: charges(&self.tokens).unwrap_or_default(),
+            day: charges(&self.day).unwrap_or_default(),
+            ..SavedState::default()
         }
-        state
     }
 
     /// Adds charges that were saved `elapsed` ago to the counters of the configured limits.
     pub(super) fn load(&mut self, state: &SavedState, elapsed: Duration, seq: u64, now: Timestamp) {
-        let Some(counters) = &mut self.counters else {
-            return;
-        };
-        if let Some(window) = &mut counters.tokens {
-            window.load(&state.tokens, elapsed, seq, now);
+        if let Some(pace) = &mut self.pace {
+            let single = remaining(state.single_for_ms, elapsed).min(SINGLE_DURATION);
+            pace.admit_single_until(now + single, now);
         }
-        if let Some(window) = &mut counters.day {
-            window.load(&state.day, elapsed, seq, now);
-        }
-        if let Some(bucket) = &mut counters.bucket {
-            bucket.charge_missing(state.missing_in_bucket, elapsed, seq, now);
-        }
-        if let Some(minute) = &mut counters.per_minute {
-            minute.load(state, elapsed, seq, now);
-        }
-    }
-
-    /// Fills the token buckets and clears the sliding windows.
-    pub(super) fn reset(&mut self, seq: u64) {
-        if let Some(counters) = &mut self.counters {
-            counters.reset(seq);
-        }
-    }
-}
-
-impl Counters {
-    fn set_limits(&mut self, limits: Limits, seq: u64, now: Timestamp) {
-        match (&mut self.bucket, limits.rate_limit) {
-            (Some(bucket), Some(rate)) => bucket.set_rate_limit(rate, seq, now),
-            (bucket, rate) => *bucket = rate.map(|rate| Bucket::new(rate, seq)),
-        }
-        let pace = limits.per_minute_bucket().ok().flatten();
-        match (&mut self.per_minute, limits.rpm.zip(pace)) {
-            (Some(minute), Some((limit, pace))) => minute.set_limit(limit, pace, seq, now),
-            (minute, limit) => *minute = limit.map(|(limit, pace)| PerMinute::new(limit, pace, seq)),
-        }
-        type NewWindow = fn(u32, u64) -> SlidingWindow;
-        let new_windows: [(_, _, NewWindow); 2] = [
-            (&mut self.tokens, limits.tpm, SlidingWindow::minute),
-            (&mut self.day, limits.rpd, SlidingWindow::day),
-        ];
-        for (window, limit, new) in new_windows {
-            match (window.as_mut(), limit) {
-                (Some(window), Some(limit)) => window.limit = limit,
-                (_, limit) => *window = limit.map(|limit| new(limit, seq)),
+        for (bucket, missing) in [
+            (&mut self.bucket, state.missing_in_bucket),
+            (&mut self.pace, state.missing_in_minute),
+        ] {
+            if let Some(bucket) = bucket {
+                bucket.charge_missing(missing, elapsed, seq, now);
             }
         }
-        if self.tokens.is_none() {
-            self.unsettled = 0;
-        }
-    }
-
-    /// Returns the time from which all counters admit `demand`, and the kind of limit that delays `demand`
-    /// longest. `None` if all counters admit `demand` at `now`.
-    fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
-        let windows = [
-            (&self.tokens, demand.tokens, LimitKind::Tokens),
-            (&self.day, demand.requests, LimitKind::Day),
-        ];
-        let windows = windows.into_iter().filter_map(|(window, amount, kind)| {
-            Some((window.as_ref()?.ready_at(u64::from(amount), now), kind))
-        });
-        let bucket = self.bucket.as_ref();
-        let bucket = bucket.map(|bucket| bucket.available_at(demand.requests, now));
-        let minute = self.per_minute.as_ref();
-        let minute = minute.map(|minute| minute.available_at(demand.requests, now));
-        let requests = bucket.max(minute).map(|until| (until, LimitKind::Requests));
-        let limits = requests.into_iter().chain(windows);
-        limits.filter(|(until, _)| *until > now).max()
-    }
-
-    #[inline(always)]
-    fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) {
-        if let Some(bucket) = &mut self.bucket {
-            bucket.charge(demand.requests, seq, now);
-        }
-        if let Some(minute) = &mut self.per_minute {
-            minute.charge(demand.requests, seq, now);
-        }
-        if let Some(window) = &mut self.tokens {
-            window.charge(demand.tokens, now);
-            self.unsettled += u64::from(demand.tokens);
-        }
-        if let Some(window) = &mut self.day {
-            window.charge(demand.requests, now);
-        }
-    }
-
-    fn refund(&mut self, charge: ChargeId, demand: Demand) {
-        if let Some(bucket) = &mut self.bucket {
-            bucket.refund(demand.requests, charge.seq);
-        }
-        if let Some(minute) = &mut self.per_minute {
-            minute.refund(charge, demand.requests);
-        }
-        for (window, amount) in [
-            (&mut self.tokens, demand.tokens),
-            (&mut self.day, demand.requests),
+        for (window, charges) in [
+            (&mut self.minute, &state.minute),
+            (&mut self.tokens, &state.tokens),
+            (&mut self.day, &state.day),
         ] {
             if let Some(window) = window {
-                window.correct(charge, amount, 0);
+                window.load(charges, elapsed, seq, now);
             }
         }
-    }
-
-    fn resume(&mut self, seq: u64, now: Timestamp) {
-        if let Some(bucket) = &mut self.bucket {
-            bucket.cap_at(1, seq, now);
-        }
-        if let Some(minute) = &mut self.per_minute {
-            minute.resume(seq, now);
-        }
-    }
-
-    fn reset(&mut self, seq: u64) {
-        self.bucket.iter_mut().for_each(|bucket| bucket.reset(seq));
-        self.per_minute.iter_mut().for_each(|minute| minute.reset(seq));
-        for window in [&mut self.tokens, &mut self.day].into_iter().flatten() {
-            window.reset(seq);
-        }
-        self.unsettled = 0;
     }
 }

@@ -290,7 +290,7 @@ impl Limiter {
     fn close(&mut self, grant: &mut Grant) {
         if std::mem::take(&mut grant.unsettled) {
             let limit_sets = self.limit_sets(grant);
-            limit_sets.for_each(|limits| limits.close(grant.charge, grant.demand.tokens));
+            limit_sets.for_each(|limits| limits.close(grant.demand.tokens));
         }
     }
 

@@ -70,9 +70,10 @@ impl Limits {
         let slowest = rate_limits.max_by_key(|rate_limit| rate_limit.steps_per_token);
         let rate_limits = self.rate_limits().chain(other.rate_limits());
         let max_burst = rate_limits.map(|rate_limit| rate_limit.capacity()).min();
-        let max_burst = max_burst.unwrap_or(u32::MAX);
         Self {
-            rate_limit: slowest.map(|rate_limit| rate_limit.with_burst_at_most(max_burst)),
+            rate_limit: slowest
+                .zip(max_burst)
+                .map(|(slowest, capacity)| RateLimit { capacity, ..slowest }),
             rpm: least(self.rpm, other.rpm),
             tpm: least(self.tpm, other.tpm),
             rpd: least(self.rpd, other.rpd),

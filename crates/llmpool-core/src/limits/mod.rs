@@ -36,7 +36,6 @@ mod limits;
 mod load_heap;
 mod observed_limits;
 mod obstacle;
-mod per_minute;
 mod quota_group;
 mod rate_limit;
 mod ready_index;

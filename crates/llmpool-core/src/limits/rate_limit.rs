@@ -13,7 +13,7 @@ pub(super) const MAX_STEPS_TO_FILL: u128 = 100 * 365 * 86_400 * 1_000_000_000 * 
 /// Settings of a token bucket: the maximum burst in requests, and the refill rate. Both are above 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    capacity: u32,
+    pub(super) capacity: u32,
     pub(super) steps_per_token: u128,
 }
 
@@ -72,20 +72,8 @@ impl RateLimit {
         }
     }
 
-    /// Returns the same rate limit with a capacity of at most `burst`.
-    pub(super) fn with_burst_at_most(self, burst: u32) -> Self {
-        Self {
-            capacity: self.capacity.min(burst),
-            ..self
-        }
-    }
-
     pub(super) fn steps_for(&self, amount: u64) -> u128 {
         u128::from(amount) * self.steps_per_token
-    }
-
-    pub(super) fn steps_to_fill(&self) -> u128 {
-        self.steps_for(u64::from(self.capacity))
     }
 }
 

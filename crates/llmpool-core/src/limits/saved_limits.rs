@@ -47,9 +47,6 @@ pub struct SavedState {
     /// For how long the requests of `rpm` are admitted one at a time.
     #[serde(skip_serializing_if = "is_default")]
     pub single_for_ms: u64,
-    /// Requests that are missing in the full bucket of one request that applies during this time.
-    #[serde(skip_serializing_if = "is_default")]
-    pub missing_in_single: f64,
     /// Requests that count against `rpm`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub minute: Vec<SavedCharge>,

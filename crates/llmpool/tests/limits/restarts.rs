@@ -392,7 +392,6 @@ async fn members_of_the_state_file_have_the_documented_names() {
         "minute",
         "missing_in_bucket",
         "missing_in_minute",
-        "missing_in_single",
         "model",
         "paused_for_ms",
         "per_second",

@@ -40,7 +40,7 @@ impl NumberedBucket {
 
     /// Charges the amount if it is available. Otherwise returns when it will be.
     fn try_charge(&mut self, amount: u32, now: Timestamp) -> Result<Charged, Timestamp> {
-        match self.available_at(amount, now) {
+        match self.ready_at(amount.into(), now) {
             until if until > now => Err(until),
             _ => Ok(self.charge(amount, now)),
         }
@@ -54,11 +54,6 @@ impl NumberedBucket {
 
     fn refund(&mut self, charged: Charged) {
         self.bucket.refund(charged.amount, charged.seq);
-    }
-
-    fn reset(&mut self) {
-        let seq = self.next_seq();
-        self.bucket.reset(seq);
     }
 
     fn set_rate_limit(&mut self, rate_limit: RateLimit, now: Timestamp) {
@@ -91,17 +86,11 @@ fn single_charges_cost_as_much_as_one_large_charge() {
 fn denial_time_is_exact() {
     let mut bucket = bucket(5, 10.0);
     assert!(bucket.try_charge(5, START).is_ok());
-    let ready = bucket.available_at(2, START);
+    let ready = bucket.ready_at(2, START);
     assert_eq!(ready, START + Duration::from_millis(200));
     let mut early = bucket.clone();
     assert_eq!(early.try_charge(2, ready - Duration::from_nanos(1)), Err(ready));
     assert!(bucket.try_charge(2, ready).is_ok());
-}
-
-// U09
-#[test]
-fn charge_above_capacity_is_never_available() {
-    assert_eq!(bucket(5, 10.0).try_charge(6, START), Err(Timestamp::MAX));
 }
 
 // U09, O14
@@ -137,16 +126,6 @@ fn refund_does_not_return_what_refilled_meanwhile() {
     assert!(bucket.try_charge(2, later).is_ok(), "the bucket is full again");
     bucket.refund(missing);
     assert_eq!(bucket.available(later), 0, "three at once exceed the capacity");
-}
-
-#[test]
-fn refund_after_reset_adds_nothing() {
-    let mut bucket = bucket(3, 1.0);
-    let charged = bucket.try_charge(3, START).unwrap();
-    bucket.reset();
-    assert!(bucket.try_charge(2, START).is_ok());
-    bucket.refund(charged);
-    assert_eq!(bucket.available(START), 1);
 }
 
 #[test]
@@ -191,13 +170,33 @@ fn cap_leaves_one_token() {
 }
 
 #[test]
+fn single_tokens_are_available_until_the_end() {
+    let mut bucket = bucket(5, 1.0);
+    bucket.charge(4, START);
+    let end = START + Duration::from_secs(3);
+    bucket.bucket.admit_single_until(end, START);
+    assert_eq!(bucket.available(START), 1);
+    assert_eq!(bucket.ready_at(2, START), START + Duration::from_secs(1));
+    bucket.charge(2, START);
+    for (seconds, available) in [(1, 0), (2, 1), (3, 5)] {
+        let now = START + Duration::from_secs(seconds);
+        assert_eq!(bucket.available(now), available, "{seconds}");
+    }
+    // A larger capacity adds no tokens, neither before the end nor for good.
+    bucket.set_rate_limit(RateLimit::new(50, 1.0).unwrap(), START);
+    assert_eq!(bucket.available(START), 0);
+    assert_eq!(bucket.ready_at(1, START), START + Duration::from_secs(2));
+    assert_eq!(bucket.ready_at(3, START), end, "all at once at the end");
+}
+
+#[test]
 fn refunds_are_exact_for_the_latest_charges() {
     let mut bucket = bucket(100, 1.0);
     let charges = [0; 100].map(|_| bucket.charge(1, START));
-    assert_eq!(bucket.older.len(), MAX_PEAKS);
+    assert_eq!(bucket.peaks.len(), MAX_PEAKS);
     for (refunded, charge) in charges.into_iter().rev().enumerate() {
         let available = bucket.available(START) as usize;
-        assert!(available == refunded || available < refunded && refunded > MAX_PEAKS + 1);
+        assert!(available == refunded || available < refunded && refunded > MAX_PEAKS);
         bucket.refund(charge);
     }
 }
@@ -207,7 +206,7 @@ fn bucket_used_at_its_rate_stores_one_peak() {
     let mut bucket = bucket(1, 1.0);
     for second in 0..10 {
         bucket.try_charge(1, START + Duration::from_secs(second)).unwrap();
-        assert!(bucket.older.is_empty());
+        assert_eq!(bucket.peaks.len(), 1);
     }
 }
 
@@ -229,7 +228,7 @@ fn small_buckets_exhaustively() {
                 );
                 match bucket.try_charge(amount, now) {
                     Ok(_) => charged += amount,
-                    Err(Timestamp::MAX) if amount > capacity => {}
+                    Err(_) if amount > capacity => {}
                     Err(ready) => {
                         assert!(amount > available && bucket.available(ready) >= amount);
                         assert!(bucket.available(ready - Duration::from_nanos(1)) < amount);
@@ -240,6 +239,21 @@ fn small_buckets_exhaustively() {
             }
         }
     }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Charge(u32),
+    Refund(prop::sample::Index),
+    Single(Duration),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1_u32..3).prop_map(Step::Charge),
+        4 => any::<prop::sample::Index>().prop_map(Step::Refund),
+        1 => (1_u64..3000).prop_map(|millis| Step::Single(Duration::from_millis(millis))),
+    ]
 }
 
 proptest! {
@@ -266,13 +280,13 @@ proptest! {
                 1 => { let charged = bucket.charge(amount, now); bucket.refund(charged); prop_assert_eq!(bucket.available(now), available); }
                 _ => match bucket.try_charge(amount, now) {
                     Ok(_) => { prop_assert!(amount <= available); spent += u128::from(amount); }
-                    Err(Timestamp::MAX) if amount > capacity => {}
+                    Err(_) if amount > capacity => {}
                     Err(ready) => {
                         // In debt even an amount of 0 is denied.
                         prop_assert!((ready > now || now == Timestamp::MAX) && (amount > available || amount == 0));
                         if ready < Timestamp::MAX {
-                            prop_assert!(bucket.available_at(amount, ready) == ready);
-                            prop_assert!(bucket.available_at(amount, ready - Duration::from_nanos(1)) == ready);
+                            prop_assert!(bucket.ready_at(amount.into(), ready) == ready);
+                            prop_assert!(bucket.ready_at(amount.into(), ready - Duration::from_nanos(1)) == ready);
                         }
                     }
                 },
@@ -346,8 +360,8 @@ proptest! {
         let mut bucket = bucket(capacity, rate);
         let _ = bucket.try_charge(first.min(capacity), START);
         if let Err(ready) = bucket.try_charge(then.min(capacity), START) {
-            prop_assert!(bucket.available_at(then.min(capacity), ready - Duration::from_nanos(1)) == ready);
-            prop_assert!(bucket.available_at(then.min(capacity), ready) == ready);
+            prop_assert!(bucket.ready_at(then.min(capacity).into(), ready - Duration::from_nanos(1)) == ready);
+            prop_assert!(bucket.ready_at(then.min(capacity).into(), ready) == ready);
         }
     }
 
@@ -356,22 +370,42 @@ proptest! {
     fn refund_restores_level(
         capacity in 1_u32..8,
         rate in 0.5_f64..20.0,
-        steps in prop::collection::vec((0_u64..600_000_000, 1_u32..3, prop::option::of(any::<prop::sample::Index>())), 1..60),
+        steps in prop::collection::vec((0_u64..600_000_000, step()), 1..60),
     ) {
         let mut bucket = bucket(capacity, rate);
         let mut now = START;
-        let mut charges: Vec<(Timestamp, u32, Charged)> = Vec::new();
-        for (pause, amount, refund) in steps {
+        // The charges that were not refunded, and the times for which single tokens are admitted.
+        let mut changes: Vec<(Timestamp, Result<(u32, Charged), Timestamp>)> = Vec::new();
+        for (pause, step) in steps {
             now = now.saturating_add_nanos(pause);
-            match refund {
-                Some(which) if !charges.is_empty() => bucket.refund(charges.remove(which.index(charges.len())).2),
-                _ => charges.extend(bucket.try_charge(amount, now).ok().map(|charged| (now, amount, charged))),
+            match step {
+                Step::Charge(amount) => if let Ok(charged) = bucket.try_charge(amount, now) {
+                    changes.push((now, Ok((amount, charged))));
+                }
+                Step::Refund(which) if !changes.is_empty() => {
+                    let which = which.index(changes.len());
+                    if let Ok((_, charged)) = changes[which].1 {
+                        bucket.refund(charged);
+                        let _ = changes.remove(which);
+                    }
+                }
+                Step::Single(duration) => {
+                    let available = bucket.available(now);
+                    bucket.bucket.admit_single_until(now + duration, now);
+                    changes.push((now, Err(now + duration)));
+                    prop_assert_eq!(bucket.available(now), available.min(1));
+                }
+                Step::Refund(_) => {}
             }
             let mut rest = NumberedBucket::new(*bucket.rate_limit());
-            for (at, amount, _) in &charges {
-                rest.charge(*amount, *at);
+            for (at, change) in &changes {
+                match change {
+                    Ok((amount, _)) => { rest.charge(*amount, *at); }
+                    Err(until) => rest.bucket.admit_single_until(*until, *at),
+                }
             }
             prop_assert_eq!(bucket.full_at().max(steps_at(now)), rest.full_at().max(steps_at(now)));
+            prop_assert_eq!(bucket.single_until, rest.single_until);
         }
     }
 
@@ -388,7 +422,7 @@ proptest! {
             } else {
                 charges.extend(bucket.try_charge(1, now).ok().map(|charged| (now, charged)));
             }
-            prop_assert!(bucket.older.len() <= MAX_PEAKS);
+            prop_assert!(bucket.peaks.len() <= MAX_PEAKS);
         }
         let mut rest = NumberedBucket::new(*bucket.rate_limit());
         for (at, _) in &charges {

@@ -133,9 +133,8 @@ impl Limiter {
         now: Timestamp,
     ) -> Option<StateBefore> {
         if is_certain && !wait.is_provisional() {
-            let seq = self.next_seq();
             let limit_sets = self.limit_sets(grant);
-            limit_sets.for_each(|limits| limits.record_refusal(seq, now));
+            limit_sets.for_each(|limits| limits.record_refusal(now));
         }
         let set = self.targets[grant.target.index()].key_set.as_mut()?;
         let observed = set.observed_mut(grant.place, &mut self.key_table);
