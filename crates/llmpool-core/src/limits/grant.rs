@@ -34,9 +34,9 @@ pub struct Grant {
     pub(super) key_epoch: u32,
     /// Epoch of the health of the key's quota group when the attempt started.
     pub(super) group_epoch: u32,
-    /// Epoch of the key's model denial when the attempt started. `None` if the key had no model denial at
-    /// that time. A model denial is the provider's refusal of one model to a valid key.
-    pub(super) denial_epoch: Option<u32>,
+    /// Epoch of the key's model denial when the attempt started. A model denial is the provider's refusal of one
+    /// model to a valid key.
+    pub(super) denial_epoch: u32,
 }
 
 impl Grant {

@@ -120,7 +120,10 @@ impl Health {
     pub(super) fn obstacle(&self, now: Timestamp) -> Option<Obstacle> {
         let obstacle = match self.state {
             HealthState::Healthy => return None,
-            HealthState::Cooldown { until, .. } => Obstacle::until(until),
+            HealthState::Cooldown { until, .. } => Obstacle {
+                is_lost: true,
+                ..Obstacle::until(until)
+            },
             HealthState::Probing {
                 in_flight, next_at, ..
             } if in_flight >= 1 << self.unanswered => Obstacle {
@@ -135,11 +138,6 @@ impl Health {
     #[inline(always)]
     pub(super) fn is_healthy(&self) -> bool {
         self.state == HealthState::Healthy
-    }
-
-    /// Returns whether a cooldown is running.
-    pub(super) fn is_cooling_down(&self, now: Timestamp) -> bool {
-        self.cooldown_until().is_some_and(|until| until > now)
     }
 
     /// Records the start of an attempt. The first attempt after a cooldown is a probe. Returns whether the
@@ -247,7 +245,7 @@ impl Health {
     /// A late refusal can extend a running cooldown, but never shortens it or doubles its duration. If no
     /// cooldown is running, a late refusal may start one. Returns the health before the refusal, with which
     /// the refusal can be reverted, or `None` if the refusal started no cooldown.
-    pub(super) fn record_late_refusal(
+    fn record_late_refusal(
         &mut self,
         reason: CooldownReason,
         duration: Option<Duration>,

@@ -6,9 +6,9 @@ use super::demand::Demand;
 use super::health::Health;
 use super::key::KeyLimits;
 use super::limit_set::LimitSet;
-use super::load_heap::Load;
 use super::obstacle::Obstacle;
 use super::quota_group::QuotaGroupId;
+use super::ready_index::Load;
 use crate::time::Timestamp;
 
 #[derive(Clone, Debug)]
@@ -35,11 +35,6 @@ impl KeyRecord {
         }
     }
 
-    /// Returns whether the key is disabled or rejected by the provider.
-    pub(super) fn is_lost(&self, now: Timestamp) -> bool {
-        self.disabled || self.health.is_cooling_down(now)
-    }
-
     #[inline(always)]
     pub(super) fn load(&self) -> Load {
         Load::new(self.limit_set.in_flight, self.weight, self.last_used)
@@ -53,7 +48,10 @@ impl KeyRecord {
             return None;
         }
         let health = if self.disabled {
-            Some(Obstacle::until(Timestamp::MAX))
+            Some(Obstacle {
+                is_lost: true,
+                ..Obstacle::until(Timestamp::MAX)
+            })
         } else {
             self.health.obstacle(now)
         };

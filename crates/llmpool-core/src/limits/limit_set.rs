@@ -114,9 +114,9 @@ impl LimitSet {
     pub(super) fn obstacle(&self, demand: Demand, now: Timestamp) -> Option<Obstacle> {
         let slot = (!self.has_slot()).then_some(Obstacle::OCCUPIED);
         let reached = self.available_at(demand, now).map(|(until, kind)| Obstacle {
-            until,
             limit: Some(kind),
             may_end_early: kind == LimitKind::Tokens && self.may_regain_tokens(),
+            ..Obstacle::until(until)
         });
         Obstacle::both(slot, reached)
     }

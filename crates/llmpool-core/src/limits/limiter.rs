@@ -183,12 +183,14 @@ impl Limiter {
             charge: ChargeId { seq, at: now },
             key_epoch: 0,
             group_epoch: 0,
-            denial_epoch: None,
+            denial_epoch: 0,
         };
         if let (Some(set), Some(place)) = (&mut state.key_set, place) {
-            let id = set.id_of(place);
+            let key = set.key_mut(place);
+            let id = key.id;
+            key.denial.begin_attempt(now);
             grant.key = Some(id);
-            grant.denial_epoch = set.begin_attempt(place, now);
+            grant.denial_epoch = key.denial.epoch();
             grant.is_probe = set.observed_mut(place, &mut self.key_table).charge(now);
             if grant.is_probe {
                 // A request for a healthy key waits for the outcome of the probe.
@@ -234,7 +236,7 @@ impl Limiter {
         target.limit_set.in_flight -= 1;
         target.health.end_attempt(grant.epoch);
         if let (Some(set), Some(id)) = (&mut target.key_set, grant.key) {
-            set.end_attempt(grant.place, grant.denial_epoch);
+            set.key_mut(grant.place).denial.end_attempt(grant.denial_epoch);
             self.key_table.release(id, grant);
             self.update(id, now);
         }
@@ -311,7 +313,7 @@ impl Limiter {
             self.key_table.reset_health(key);
             for &(target, group) in &self.key_table.group_of(key).users {
                 if let Some(set) = &mut self.targets[target.index()].key_set {
-                    set.reset(group, key);
+                    set.groups[group].reset(key);
                 }
             }
         }
@@ -328,7 +330,7 @@ impl Limiter {
             let account = self.key_table.group_of_mut(key);
             for &(target, group) in &account.users {
                 let set = self.targets[target.index()].key_set.as_mut();
-                if let Some(observed) = set.and_then(|set| set.own_observed_mut(group)) {
+                if let Some(observed) = set.and_then(|set| set.groups[group].own_observed.as_mut()) {
                     observed.pause_until(until, now);
                     is_per_model = true;
                 }

@@ -40,16 +40,14 @@ impl ObservedLimits {
         let pace = self.pace.as_ref()?;
         if let Some(until) = pace.paused_until(now) {
             return Some(Obstacle {
-                until,
-                limit: None,
                 may_end_early: pace.may_end_early(now),
+                ..Obstacle::until(until)
             });
         }
         let until = pace.ready_at(now);
         (until > now).then_some(Obstacle {
-            until,
             limit: Some(LimitKind::Requests),
-            may_end_early: false,
+            ..Obstacle::until(until)
         })
     }
 

@@ -77,7 +77,7 @@ impl Limiter {
         let with_pause = |observed| with_pause(self.key_table.availability(key), observed, now);
         let models = self
             .sets_with(key)
-            .filter_map(|(set, place)| set.own_observed(place));
+            .filter_map(|(set, place)| set.groups[place.group].own_observed.as_ref());
         let states = models.map(with_pause);
         let rank = |state: &KeyAvailability| match state {
             KeyAvailability::Healthy => (0, None),
@@ -95,8 +95,12 @@ impl Limiter {
         let Some((set, place)) = self.place_of(target, key) else {
             return for_all;
         };
-        let denial = set.denial_state(place).map(KeyAvailability::from);
-        let known = denial.filter(|_| !is_lasting(for_all, now)).unwrap_or(for_all);
+        let denial = &set.key(place).denial;
+        let known = if denial.is_healthy() || is_lasting(for_all, now) {
+            for_all
+        } else {
+            denial.state().into()
+        };
         with_pause(known, set.observed(place, &self.key_table), now)
     }
 
@@ -131,11 +135,8 @@ impl Limiter {
 
     /// Returns whether a target uses a key that satisfies the constraint.
     pub(in crate::limits) fn uses(&self, target: TargetId, constraint: KeyConstraint) -> bool {
-        self.set_of(target).is_some_and(|set| match constraint {
-            KeyConstraint::Any | KeyConstraint::Healthy => true,
-            KeyConstraint::Key(key) => set.place_of(key, &self.key_table).is_some(),
-            KeyConstraint::Group(group) => set.index_of(group).is_some(),
-        })
+        let set = self.set_of(target);
+        set.is_some_and(|set| set.restriction(constraint, &self.key_table).is_some())
     }
 
     /// Returns the keys of a quota group, in the order in which they were added to the limiter.
