@@ -1,7 +1,7 @@
 //! The demand of an attempt: what the attempt takes from the limits.
 
 /// The number of requests and tokens that one attempt takes from the limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Demand {
     /// Number of requests: 1 for a call to a model. Can be larger if the library is used as a plain token
     /// bucket.

@@ -30,9 +30,9 @@ pub struct Grant {
     pub(super) unsettled: bool,
     /// The charge of the attempt to all limits. The request is assumed to be sent at the time of the charge.
     pub(super) charge: ChargeId,
-    /// Epoch of the key's model denial when the attempt started. `None` if the key had no model denial at
-    /// that time. A model denial is the provider's refusal of one model to a valid key.
-    pub(super) denial_epoch: Option<u32>,
+    /// Epoch of the key's model denial when the attempt started. A model denial is the provider's refusal of one
+    /// model to a valid key.
+    pub(super) denial_epoch: u32,
 }
 
 impl Grant {

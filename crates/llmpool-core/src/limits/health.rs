@@ -74,17 +74,15 @@ impl Health {
         self.probes > 0
     }
 
-    /// Returns whether a cooldown is running.
-    pub(super) fn is_cooling_down(&self, now: Timestamp) -> bool {
-        self.cooldown_until().is_some_and(|until| until > now)
-    }
-
     /// Returns what keeps attempts from starting: a cooldown, or the wait for the outcome of probes.
     #[inline(always)]
     pub(super) fn obstacle(&self, now: Timestamp) -> Option<Obstacle> {
         let (until, _) = self.cooldown?;
         let obstacle = match self.probes {
-            0 => Obstacle::until(until),
+            0 => Obstacle {
+                is_lost: true,
+                ..Obstacle::until(until)
+            },
             probes if probes < 1 << self.unanswered => return None,
             _ => Obstacle {
                 may_end_early: true,

@@ -4,9 +4,9 @@ use std::num::NonZeroU32;
 
 use super::demand::Demand;
 use super::key::KeyLimits;
-use super::load_heap::Load;
 use super::obstacle::Obstacle;
 use super::quota_group::QuotaGroupId;
+use super::ready_index::Load;
 use super::subject::Subject;
 use crate::time::Timestamp;
 
@@ -32,11 +32,6 @@ impl KeyRecord {
         }
     }
 
-    /// Returns whether the key is disabled or rejected by the provider.
-    pub(super) fn is_lost(&self, now: Timestamp) -> bool {
-        self.disabled || self.subject.health.is_cooling_down(now)
-    }
-
     #[inline(always)]
     pub(super) fn load(&self) -> Load {
         Load::new(self.subject.limit_set.in_flight, self.weight, self.last_used)
@@ -45,7 +40,10 @@ impl KeyRecord {
     /// Returns what keeps the key from being used for `demand`, apart from its quota group and model denials.
     #[inline(always)]
     pub(super) fn obstacle(&self, demand: Demand, now: Timestamp) -> Option<Obstacle> {
-        let disabled = self.disabled.then_some(Obstacle::until(Timestamp::MAX));
+        let disabled = self.disabled.then_some(Obstacle {
+            is_lost: true,
+            ..Obstacle::until(Timestamp::MAX)
+        });
         Obstacle::both(disabled, self.subject.obstacle(demand, now))
     }
 }

@@ -3,9 +3,9 @@
 //! The keys are indexed in two levels: the quota groups by load, and in each group with several keys the keys
 //! by load. So the cost of a change of a key or of a whole group is logarithmic in the number of keys.
 //!
-//! A key that has too few tokens left for a request is *set aside*: until the time at which it has enough
-//! tokens, or a request with a smaller demand arrives, it counts as unusable. Otherwise every request would
-//! examine all such keys again.
+//! A key that has too little left for a request, or whose group has, is *set aside*: until both have enough for
+//! that request, or a request with a smaller demand arrives, the key or group counts as unusable. Otherwise every
+//! request would examine all such keys again.
 
 mod set_group;
 
@@ -13,12 +13,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::set_group::SetGroup;
+use self::set_group::{SetGroup, SetKey};
 use super::demand::Demand;
-use super::health::Health;
 use super::key::KeyId;
 use super::key_constraint::KeyConstraint;
-use super::key_record::KeyRecord;
 use super::key_table::KeyTable;
 use super::limit_scope::LimitScope;
 use super::observed_limits::ObservedLimits;
@@ -32,29 +30,22 @@ pub(super) struct KeySet {
     /// The keys in ascending order. Shared by all sets with the same keys.
     pub(super) members: Arc<[KeyId]>,
     /// In ascending order of their ids.
-    groups: Vec<SetGroup>,
+    pub(super) groups: Vec<SetGroup>,
     ready: ReadyIndex,
-    /// The keys and groups that are set aside: the number of tokens for which each was set aside last, the index of
-    /// the group, and the index of the key (`None` for a whole group).
-    short: BTreeSet<(u32, usize, Option<usize>)>,
-    /// Number of groups of which denials or observed limits keep some keys from being used.
-    barred: usize,
+    /// The keys that were set aside, alone or with their groups, each with the demand for which it was set aside
+    /// last. All these demands have the same number of requests.
+    short: BTreeSet<(Demand, KeyPlace)>,
     pub(super) counts_tokens: bool,
-    /// Sum of the rate limits of all keys in the set. `None` if any key has no rate limit.
-    combined_rate: Option<CombinedRate>,
+    /// Sum of the capacities, and sum of the refill rates per second, of the rate limits of all keys in the set.
+    /// `None` if any key has no rate limit.
+    combined_rate: Option<(f64, f64)>,
 }
 
 /// Where a key is stored in a key set: the index of its quota group, and its index in the group.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct KeyPlace {
     pub(super) group: usize,
     key: usize,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct CombinedRate {
-    capacity: f64,
-    per_second: f64,
 }
 
 impl KeySet {
@@ -67,25 +58,26 @@ impl KeySet {
         by_group.sort_unstable();
         let groups = by_group.chunk_by(|(one, _), (other, _)| one == other);
         let groups: Vec<SetGroup> = groups.map(|keys| SetGroup::new(keys, scope, table)).collect();
-        let mut keys = members.iter().map(|id| &table.keys[id.index()]);
+        let combined_rate = members.iter().try_fold((0.0, 0.0), |(capacity, per_second), id| {
+            let rates = table.keys[id.index()].subject.limit_set.limits().rate_limits();
+            let slowest = rates.min_by(|a, b| a.per_second().total_cmp(&b.per_second()))?;
+            let capacity = capacity + f64::from(slowest.capacity());
+            Some((capacity, per_second + slowest.per_second()))
+        });
+        let mut subjects = members.iter().flat_map(|id| table.subjects(*id));
         let mut set = Self {
+            counts_tokens: subjects.any(|subject| subject.limit_set.counts_tokens()),
+            combined_rate,
             ready: ReadyIndex::new(groups.len()),
             groups,
             short: BTreeSet::new(),
-            barred: 0,
-            counts_tokens: members.iter().any(|id| {
-                table
-                    .subjects(*id)
-                    .iter()
-                    .any(|subject| subject.limit_set.counts_tokens())
-            }),
-            combined_rate: keys.try_fold(CombinedRate::default(), CombinedRate::with),
             members,
         };
-        for group in 0..set.groups.len() {
-            for key in 0..set.groups[group].keys.len() {
-                set.update(KeyPlace { group, key }, table, now);
+        for at in 0..set.groups.len() {
+            for key in 0..set.groups[at].keys.len() {
+                set.groups[at].update(key, table, now);
             }
+            set.update_group(at, table, now);
         }
         set
     }
@@ -95,66 +87,50 @@ impl KeySet {
         self.groups.iter().map(|group| group.id).enumerate()
     }
 
-    /// Returns the index of a quota group. `None` if the target uses no key of the group.
-    pub(super) fn index_of(&self, group: QuotaGroupId) -> Option<usize> {
-        self.groups.binary_search_by_key(&group, |group| group.id).ok()
-    }
-
     pub(super) fn place_of(&self, id: KeyId, table: &KeyTable) -> Option<KeyPlace> {
         let group = self.index_of(table.keys[id.index()].group)?;
         let key = self.groups[group].position(id)?;
         Some(KeyPlace { group, key })
     }
 
-    /// Records the start of an attempt. Returns the epoch of the key's model denial, if there is one.
+    /// Returns the index of a quota group. `None` if the target uses no key of the group.
+    fn index_of(&self, group: QuotaGroupId) -> Option<usize> {
+        self.groups.binary_search_by_key(&group, |group| group.id).ok()
+    }
+
+    /// Returns the indices of the quota group and of the key to which the constraint restricts a request. `None`
+    /// if the target does not use them.
     #[inline(always)]
-    pub(super) fn begin_attempt(&mut self, place: KeyPlace, now: Timestamp) -> Option<u32> {
-        self.groups[place.group].keys[place.key].begin_attempt(now)
+    pub(super) fn restriction(
+        &self,
+        constraint: KeyConstraint,
+        table: &KeyTable,
+    ) -> Option<(Option<usize>, Option<usize>)> {
+        Some(match constraint {
+            KeyConstraint::Any | KeyConstraint::Healthy => (None, None),
+            KeyConstraint::Group(id) => (Some(self.index_of(id)?), None),
+            KeyConstraint::Key(id) => {
+                let KeyPlace { group, key } = self.place_of(id, table)?;
+                (Some(group), Some(key))
+            }
+        })
     }
 
-    /// Records the end of an attempt that started in `epoch` of the key's model denial.
     #[inline(always)]
-    pub(super) fn end_attempt(&mut self, place: KeyPlace, epoch: Option<u32>) {
-        self.groups[place.group].keys[place.key].end_attempt(epoch);
+    pub(super) fn key(&self, place: KeyPlace) -> &SetKey {
+        &self.groups[place.group].keys[place.key]
     }
 
-    /// Records that an attempt succeeded. Returns whether that lifts a model denial.
     #[inline(always)]
-    pub(super) fn record_success(&mut self, place: KeyPlace, epoch: Option<u32>) -> bool {
-        self.groups[place.group].record_success(place.key, epoch)
-    }
-
-    /// Records that the provider refused the model to a key.
-    pub(super) fn deny(
-        &mut self,
-        place: KeyPlace,
-        epoch: Option<u32>,
-        duration: Option<Duration>,
-        now: Timestamp,
-    ) {
-        self.groups[place.group].deny(place.key, epoch, duration, now);
-    }
-
-    /// Records that the model is refused to a key until `until` at least.
-    pub(super) fn deny_until(&mut self, place: KeyPlace, until: Timestamp) {
-        self.groups[place.group].deny_until(place.key, until);
-    }
-
-    pub(super) fn denial(&self, place: KeyPlace) -> Option<&Health> {
-        self.groups[place.group].keys[place.key].denial.as_deref()
+    pub(super) fn key_mut(&mut self, place: KeyPlace) -> &mut SetKey {
+        &mut self.groups[place.group].keys[place.key]
     }
 
     /// Returns the limits that were observed for a group: for the model of the target or, if all models of an
     /// account share one limit, for the account.
     #[inline(always)]
     pub(super) fn observed<'a>(&'a self, place: KeyPlace, table: &'a KeyTable) -> &'a ObservedLimits {
-        let group = &self.groups[place.group];
-        group.observed(&table.groups[group.id.index()])
-    }
-
-    /// Like [`own_observed_mut`](Self::own_observed_mut), but not mutable.
-    pub(super) fn own_observed(&self, place: KeyPlace) -> Option<&ObservedLimits> {
-        self.groups[place.group].own_observed.as_ref()
+        self.groups[place.group].observed(table)
     }
 
     /// Like [`observed`](Self::observed), but mutable.
@@ -165,24 +141,12 @@ impl KeySet {
         table: &'a mut KeyTable,
     ) -> &'a mut ObservedLimits {
         let group = &mut self.groups[place.group];
-        match &mut group.own_observed {
-            Some(observed) => observed,
-            None => &mut table.groups[group.id.index()].observed,
-        }
-    }
-
-    /// Returns the limits that were observed for a group (an index) for the model of the target. `None` if all
-    /// models of an account share one limit.
-    pub(super) fn own_observed_mut(&mut self, group: usize) -> Option<&mut ObservedLimits> {
-        self.groups[group].own_observed.as_mut()
-    }
-
-    /// Forgets what was observed for this model about a group, and the model denial of the key `id`.
-    pub(super) fn reset(&mut self, group: usize, id: KeyId) {
-        self.groups[group].reset(id);
+        let of_account = &mut table.groups[group.id.index()].observed;
+        group.own_observed.as_mut().unwrap_or(of_account)
     }
 
     /// Returns what keeps a key from being used for `demand`.
+    #[inline(always)]
     pub(super) fn obstacle(
         &self,
         place: KeyPlace,
@@ -190,12 +154,11 @@ impl KeySet {
         table: &KeyTable,
         now: Timestamp,
     ) -> Option<Obstacle> {
-        let group = &self.groups[place.group];
-        let of_key = group.keys[place.key].obstacle(demand, table, now);
-        Obstacle::both(of_key, group.obstacle(demand, table, now))
+        let of_key = self.key(place).obstacle(demand, table, now);
+        Obstacle::both(of_key, self.groups[place.group].obstacle(demand, table, now))
     }
 
-    /// Returns whether a key can be used under the constraint, as far as denials and observed limits are concerned.
+    /// Returns whether a request with this constraint could use a key if the key had room for it.
     pub(super) fn suits(
         &self,
         constraint: KeyConstraint,
@@ -203,58 +166,39 @@ impl KeySet {
         table: &KeyTable,
         now: Timestamp,
     ) -> bool {
-        let place = self.place_of(id, table);
-        place.is_some_and(|KeyPlace { group, key }| {
+        self.place_of(id, table).is_some_and(|KeyPlace { group, key }| {
             let group = &self.groups[group];
             table.allows(constraint, id)
-                && !group.bars(&group.keys[key], table, now)
-                && (constraint != KeyConstraint::Healthy || group.is_tested(key, table, now))
+                && !group.bars(key, table, now)
+                && group.is_tested_for(constraint, key, table, now)
         })
     }
 
     /// Returns whether denials or observed limits keep some keys from being used.
     pub(super) fn bars_any(&self) -> bool {
-        self.barred > 0
+        self.ready.readiness().is_barred
     }
 
-    #[inline(always)]
-    pub(super) fn id_of(&self, place: KeyPlace) -> KeyId {
-        self.groups[place.group].keys[place.key].id
-    }
-
-    /// Recomputes the readiness of a quota group and of one of its keys, if the target uses that key.
+    /// Recomputes the readiness of a quota group and of one of its keys, if the target uses that key. Must be
+    /// called after a change of the key's load, limits or health, or of those of its group.
     #[inline(always)]
     pub(super) fn update_key(&mut self, group: usize, id: KeyId, table: &KeyTable, now: Timestamp) {
-        match self.groups[group].position(id) {
-            Some(key) => self.update(KeyPlace { group, key }, table, now),
-            None => self.update_group(group, table, now),
+        if let Some(key) = self.groups[group].position(id) {
+            self.groups[group].update(key, table, now);
         }
-    }
-
-    /// Recomputes the readiness of one key and its group. Must be called after a change of the key's load, limits
-    /// or health, or of those of its group.
-    #[inline(always)]
-    pub(super) fn update(&mut self, place: KeyPlace, table: &KeyTable, now: Timestamp) {
-        let group = &mut self.groups[place.group];
-        if let Some(index) = &mut group.index {
-            let key = &group.keys[place.key];
-            index.set(place.key, key.readiness(table, now));
-        }
-        self.update_group(place.group, table, now);
+        self.update_group(group, table, now);
     }
 
     #[inline(always)]
     fn update_group(&mut self, at: usize, table: &KeyTable, now: Timestamp) {
         let group = &mut self.groups[at];
-        let was_barred = group.is_barred;
-        let readiness = group.readiness(table, now);
-        self.barred = self.barred + usize::from(group.is_barred) - usize::from(was_barred);
+        let readiness = group.readiness(group.short_of, table, now);
         self.ready.set(at, readiness);
     }
 
     /// Recomputes the readiness of all groups whose time to do so has come.
     #[inline(always)]
-    pub(super) fn update_due(&mut self, table: &KeyTable, now: Timestamp) {
+    fn update_due(&mut self, table: &KeyTable, now: Timestamp) {
         while let Some(group) = self.ready.pop_due(now) {
             self.update_group(group, table, now);
         }
@@ -272,89 +216,56 @@ impl KeySet {
         now: Timestamp,
     ) -> Option<KeyPlace> {
         self.update_due(table, now);
-        if !self.short.is_empty() {
-            self.take_back(demand.tokens, table, now);
-        }
+        self.take_back(demand, table, now);
+        let (group, key) = self.restriction(constraint, table)?;
         loop {
-            let place = self.first_ready(constraint, &is_kept, table, now)?;
-            // Every key that counts as usable can be used for one request without tokens.
-            if demand == Demand::ONE {
+            let key_of = |group: usize| {
+                let group = &self.groups[group];
+                group.first_that(key, |key| {
+                    group.is_tested_for(constraint, key, table, now) && !is_kept(self, group.keys[key].id)
+                })
+            };
+            let group = self.ready.first_that(group, |group| key_of(group).is_some())?;
+            let place = KeyPlace {
+                group,
+                key: key_of(group)?,
+            };
+            if self.obstacle(place, demand, table, now).is_none() {
                 return Some(place);
             }
-            match self.obstacle(place, demand, table, now) {
-                None => return Some(place),
-                Some(_) if demand.tokens == 0 => return None,
-                Some(_) => self.set_aside(place, demand, table, now),
-            }
+            self.set_aside(place, demand, table, now);
         }
     }
 
-    #[inline(always)]
-    fn first_ready(
-        &self,
-        constraint: KeyConstraint,
-        is_kept: impl Fn(&Self, KeyId) -> bool,
-        table: &KeyTable,
-        now: Timestamp,
-    ) -> Option<KeyPlace> {
-        let needs_test = constraint == KeyConstraint::Healthy;
-        let first_of = |group: usize| {
-            let group = &self.groups[group];
-            group.first_that(|key| {
-                !is_kept(self, group.keys[key].id) && (!needs_test || group.is_tested(key, table, now))
-            })
-        };
-        let group = match constraint {
-            KeyConstraint::Any | KeyConstraint::Healthy => {
-                self.ready.first_that(|group| first_of(group).is_some())?
-            }
-            KeyConstraint::Group(id) => self.index_of(id).filter(|group| self.ready.is_usable(*group))?,
-            KeyConstraint::Key(id) => {
-                let place = self.place_of(id, table)?;
-                let group = &self.groups[place.group];
-                let is_usable = self.ready.is_usable(place.group) && group.is_usable(place.key);
-                return Some(place).filter(|_| is_usable && !is_kept(self, id));
-            }
-        };
-        Some(KeyPlace {
-            group,
-            key: first_of(group)?,
-        })
-    }
-
-    /// Sets aside a key or group that has too few tokens left for `demand`.
+    /// Sets aside a key and its group, of which one has too little left for `demand`. The other one stays usable.
     fn set_aside(&mut self, place: KeyPlace, demand: Demand, table: &KeyTable, now: Timestamp) {
-        let group = &mut self.groups[place.group];
-        let by_group = group.obstacle(demand, table, now).is_some();
-        let (known, key) = if by_group {
-            (&mut group.short_of, None)
-        } else {
-            (&mut group.keys[place.key].short_of, Some(place.key))
-        };
-        let before = std::mem::replace(known, demand.tokens);
-        self.short.remove(&(before, place.group, key));
-        self.short.insert((demand.tokens, place.group, key));
-        self.update(place, table, now);
+        self.short.remove(&(self.key(place).short_of, place));
+        self.short.insert((demand, place));
+        self.set_short_of(place, demand, table, now);
     }
 
-    /// Takes back the keys and groups that were set aside for a larger demand than `tokens`.
-    pub(super) fn take_back(&mut self, tokens: u32, table: &KeyTable, now: Timestamp) {
-        while let Some(&(short_of, group, key)) =
-            self.short.last().filter(|(short_of, ..)| *short_of > tokens)
-        {
-            self.short.remove(&(short_of, group, key));
-            match key {
-                Some(key) => self.groups[group].keys[key].short_of = 0,
-                None => self.groups[group].short_of = 0,
-            }
-            let key = key.unwrap_or_default();
-            self.update(KeyPlace { group, key }, table, now);
+    /// Takes back the keys and groups that were set aside for a larger demand than this one.
+    pub(super) fn take_back(&mut self, demand: Demand, table: &KeyTable, now: Timestamp) {
+        let is_larger =
+            |(other, _): &&(Demand, _)| other.tokens > demand.tokens || other.requests != demand.requests;
+        while let Some(&(_, place)) = self.short.last().filter(is_larger) {
+            self.short.pop_last();
+            self.set_short_of(place, Demand::ONE, table, now);
         }
     }
 
-    /// Returns whether the keys that satisfy the constraint can be used for `demand`. `None` if there are none.
+    fn set_short_of(&mut self, place: KeyPlace, demand: Demand, table: &KeyTable, now: Timestamp) {
+        let group = &mut self.groups[place.group];
+        group.short_of = demand;
+        group.keys[place.key].short_of = demand;
+        group.update(place.key, table, now);
+        self.update_group(place.group, table, now);
+    }
+
+    /// Returns whether the keys that satisfy the constraint can be used for `demand`, and which of them becomes
+    /// usable first. `None` if there are none.
     ///
-    /// Where several keys satisfy the constraint, `recheck_at` can be earlier than the time at which one of them
+    /// Where several keys satisfy the constraint, the time to wait can be shorter than the time until one of them
     /// has enough tokens.
     pub(super) fn readiness(
         &mut self,
@@ -362,59 +273,30 @@ impl KeySet {
         constraint: KeyConstraint,
         table: &KeyTable,
         now: Timestamp,
-    ) -> Option<Readiness> {
+    ) -> Option<(Readiness, KeyPlace)> {
         self.update_due(table, now);
-        Some(match constraint {
-            KeyConstraint::Any | KeyConstraint::Healthy => self.ready.readiness(),
-            KeyConstraint::Group(id) => {
-                let index = self.index_of(id)?;
-                self.groups[index].readiness_for(demand, table, now).0
+        let (group, key) = self.restriction(constraint, table)?;
+        let readiness = match (group, key) {
+            (None, _) => self.ready.readiness(),
+            (Some(group), None) => self.groups[group].readiness(demand, table, now),
+            (Some(group), Some(key)) => {
+                let group = &self.groups[group];
+                let of_key = group.keys[key].readiness(demand, table, now);
+                of_key.behind(group.obstacle(demand, table, now))
             }
-            KeyConstraint::Key(id) => {
-                let place = self.place_of(id, table)?;
-                let group = &self.groups[place.group];
-                let of_key = group.keys[place.key].readiness_for(demand, table, now);
-                let is_lost = table.groups[group.id.index()].subject.health.is_cooling_down(now);
-                of_key.behind(group.obstacle(demand, table, now), is_lost)
-            }
-        })
-    }
-
-    /// Returns the key, among those that satisfy the constraint, that becomes usable first.
-    pub(super) fn next_key(&mut self, constraint: KeyConstraint, table: &KeyTable) -> Option<KeyPlace> {
-        let group = match constraint {
-            KeyConstraint::Any | KeyConstraint::Healthy => {
-                self.ready.next_recheck().map_or(0, |(_, group)| group)
-            }
-            KeyConstraint::Group(id) => self.index_of(id)?,
-            KeyConstraint::Key(id) => return self.place_of(id, table),
         };
-        let index = self.groups[group].index.as_mut();
-        let key = index
-            .and_then(|index| index.next_recheck())
-            .map_or(0, |(_, key)| key);
-        Some(KeyPlace { group, key })
+        let group = group.or_else(|| self.ready.next_recheck()).unwrap_or_default();
+        let key = key.unwrap_or_else(|| self.groups[group].next_recheck());
+        Some((readiness, KeyPlace { group, key }))
     }
 
     /// Returns a lower bound on the time that all keys of the set together need to admit `requests` requests.
     /// Zero if any key has no rate limit.
     pub(super) fn least_time(&self, requests: u64) -> Duration {
-        let rate = self.combined_rate;
-        let rate = rate.filter(|rate| requests as f64 > rate.capacity);
-        rate.map_or(Duration::ZERO, |rate| {
-            Duration::try_from_secs_f64((requests as f64 - rate.capacity) / rate.per_second * 0.999_999)
-                .unwrap_or_default()
-        })
-    }
-}
-
-impl CombinedRate {
-    fn with(self, key: &KeyRecord) -> Option<Self> {
-        let rates = key.subject.limit_set.limits().rate_limits();
-        let slowest = rates.reduce(|a, b| if b.per_second() < a.per_second() { b } else { a })?;
-        Some(Self {
-            capacity: self.capacity + f64::from(slowest.capacity()),
-            per_second: self.per_second + slowest.per_second(),
-        })
+        let Some((capacity, per_second)) = self.combined_rate else {
+            return Duration::ZERO;
+        };
+        let seconds = (requests as f64 - capacity).max(0.0) / per_second;
+        Duration::try_from_secs_f64(seconds * 0.999_999).unwrap_or_default()
     }
 }

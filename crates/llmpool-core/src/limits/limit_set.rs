@@ -110,19 +110,13 @@ impl LimitSet {
         self.in_flight < self.limits.max_concurrency.unwrap_or(u32::MAX)
     }
 
-    /// Returns whether nothing but a limit on concurrency is configured, and a slot is free.
-    pub(super) fn is_unlimited(&self) -> bool {
-        let windows = [&self.minute, &self.tokens, &self.day];
-        self.has_slot() && !self.is_paced() && windows.into_iter().all(Option::is_none)
-    }
-
     /// Returns what keeps an attempt with this demand from starting: a limit that is reached, or occupied slots.
     pub(super) fn obstacle(&self, demand: Demand, now: Timestamp) -> Option<Obstacle> {
         let slot = (!self.has_slot()).then_some(Obstacle::OCCUPIED);
         let reached = self.available_at(demand, now).map(|(until, kind)| Obstacle {
-            until,
             limit: Some(kind),
             may_end_early: kind == LimitKind::Tokens && self.may_regain_tokens(),
+            ..Obstacle::until(until)
         });
         Obstacle::both(slot, reached)
     }

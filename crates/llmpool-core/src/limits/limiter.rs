@@ -170,12 +170,14 @@ impl Limiter {
             demand,
             unsettled: demand.tokens > 0,
             charge: ChargeId { seq, at: now },
-            denial_epoch: None,
+            denial_epoch: 0,
         };
         if let (Some(set), Some(place)) = (&mut self.targets[target.index()].key_set, place) {
-            let id = set.id_of(place);
+            let key = set.key_mut(place);
+            let id = key.id;
+            key.denial.begin_attempt(false, now);
             grant.key = Some(id);
-            grant.denial_epoch = set.begin_attempt(place, now);
+            grant.denial_epoch = key.denial.epoch();
             grant.is_probe = set.observed_mut(place, &mut self.key_table).charge(now);
             self.key_table.keys[id.index()].last_used = seq;
         }
@@ -234,7 +236,7 @@ impl Limiter {
         let Subject { health, limit_set } = &target.subject;
         let was_held_up = health.is_probing() || !limit_set.has_slot();
         if let (Some(set), Some(_)) = (&mut target.key_set, grant.key) {
-            set.end_attempt(grant.place, grant.denial_epoch);
+            set.key_mut(grant.place).denial.end_attempt(grant.denial_epoch);
         }
         for (subject, epoch) in self.subjects(grant).zip(grant.epochs) {
             subject.end_attempt(epoch);
@@ -317,7 +319,7 @@ impl Limiter {
             self.key_table.reset_health(key);
             for &(target, group) in &self.key_table.group_of(key).users {
                 if let Some(set) = &mut self.targets[target.index()].key_set {
-                    set.reset(group, key);
+                    set.groups[group].reset(key);
                 }
             }
         }
@@ -334,7 +336,7 @@ impl Limiter {
             let account = self.key_table.group_of_mut(key);
             for &(target, group) in &account.users {
                 let set = self.targets[target.index()].key_set.as_mut();
-                if let Some(observed) = set.and_then(|set| set.own_observed_mut(group)) {
+                if let Some(observed) = set.and_then(|set| set.groups[group].own_observed.as_mut()) {
                     observed.pause_until(until, now);
                     is_per_model = true;
                 }

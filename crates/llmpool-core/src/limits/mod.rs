@@ -33,7 +33,6 @@ mod limit_snapshot;
 mod limiter;
 #[allow(clippy::module_inception, reason = "the file of the struct `Limits`")]
 mod limits;
-mod load_heap;
 mod observed_limits;
 mod obstacle;
 mod quota_group;

@@ -12,22 +12,24 @@ pub(super) struct Obstacle {
     pub(super) limit: Option<LimitKind>,
     /// Whether an attempt in flight may end the obstacle before `until`.
     pub(super) may_end_early: bool,
+    /// Whether waiting rarely helps: the key is disabled or was rejected, or its account has no quota.
+    pub(super) is_lost: bool,
 }
 
 impl Obstacle {
     /// Attempts in flight occupy all slots.
     pub(super) const OCCUPIED: Self = Self {
-        until: Timestamp::MAX,
-        limit: None,
         may_end_early: true,
+        ..Self::until(Timestamp::MAX)
     };
 
     /// An obstacle that ends with the passing of time alone.
-    pub(super) fn until(until: Timestamp) -> Self {
+    pub(super) const fn until(until: Timestamp) -> Self {
         Self {
             until,
             limit: None,
             may_end_early: false,
+            is_lost: false,
         }
     }
 
@@ -35,11 +37,13 @@ impl Obstacle {
     /// ends takes precedence, because the other cannot make the key usable before. Otherwise the later one.
     #[inline(always)]
     pub(super) fn both(a: Option<Self>, b: Option<Self>) -> Option<Self> {
-        match (a, b) {
-            (None, other) | (other, None) => other,
-            (Some(a), Some(b)) => Some(std::cmp::max_by_key(a, b, |obstacle| {
-                (!obstacle.may_end_early, obstacle.until)
-            })),
-        }
+        let (Some(a), Some(b)) = (a, b) else {
+            return a.or(b);
+        };
+        let decisive = std::cmp::max_by_key(a, b, |obstacle| (!obstacle.may_end_early, obstacle.until));
+        Some(Self {
+            is_lost: a.is_lost || b.is_lost,
+            ..decisive
+        })
     }
 }

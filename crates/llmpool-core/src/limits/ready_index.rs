@@ -2,160 +2,150 @@
 //! is a quota group of a target, or a key of such a group.
 //!
 //! All costs are logarithmic in the number of items.
+//!
+//! Invariant: `usable`, `rechecks` and the counts agree with `items`.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
+use std::num::{NonZeroU32, NonZeroU64};
 
-use super::load_heap::{Load, LoadHeap};
 use super::obstacle::Obstacle;
 use crate::time::Timestamp;
+
+/// Load of a key: the number of its attempts in flight divided by its weight. If this quotient is equal for
+/// two keys, the key that was used less recently has the lower load. The load of a quota group is that of its
+/// least loaded usable key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Load {
+    per_weight: u64,
+    last_used: u64,
+}
+
+impl Load {
+    /// `last_used`: sequence number of the most recent use.
+    #[inline(always)]
+    pub(super) fn new(in_flight: u32, weight: NonZeroU32, last_used: u64) -> Self {
+        // Scaled by 2^32, which is exact enough to tell apart all fractions of weights up to 2^16.
+        let per_weight = (u64::from(in_flight) << 32) / NonZeroU64::from(weight);
+        Self {
+            per_weight,
+            last_used,
+        }
+    }
+}
 
 /// Whether an item is usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Readiness {
     /// The load of the item. `None` if the item is not usable.
     pub(super) load: Option<Load>,
-    /// The time at which the readiness may change without an event. [`Timestamp::MAX`] if there is no such time.
-    pub(super) recheck_at: Timestamp,
-    /// Whether the item is not usable, but may become usable before `recheck_at` because an attempt in flight
-    /// ends.
-    pub(super) may_return_early: bool,
-    /// Whether waiting for the item rarely helps: it is disabled, or its key was rejected or has no quota.
-    pub(super) is_lost: bool,
+    /// What an item that is not usable waits for. Of a usable item, only `until` counts: the time at which its
+    /// readiness may change without an event, or [`Timestamp::MAX`].
+    pub(super) wait: Obstacle,
+    /// Whether the provider's refusals keep the item, or one of the keys in it, from being used by this target,
+    /// while other targets may still use it.
+    pub(super) is_barred: bool,
 }
 
 impl Readiness {
-    /// Returns the readiness of a key with this load.
-    #[inline(always)]
-    pub(super) fn of_key(load: Load) -> Self {
-        Self {
-            load: Some(load),
-            recheck_at: Timestamp::MAX,
-            may_return_early: false,
-            is_lost: false,
-        }
-    }
-
     /// Returns the readiness of an item that `obstacle` keeps from being used, in addition to what already does.
     #[inline(always)]
-    pub(super) fn behind(self, obstacle: Option<Obstacle>, is_lost: bool) -> Self {
-        let own = self.load.is_none().then_some(Obstacle {
-            until: self.recheck_at,
-            limit: None,
-            may_end_early: self.may_return_early,
-        });
-        match Obstacle::both(own, obstacle).filter(|_| obstacle.is_some()) {
-            None => self,
-            Some(obstacle) => Self {
-                load: None,
-                recheck_at: obstacle.until,
-                may_return_early: obstacle.may_end_early,
-                is_lost: is_lost || self.is_lost,
-            },
-        }
+    pub(super) fn behind(self, obstacle: Option<Obstacle>) -> Self {
+        let own = self.load.is_none().then_some(self.wait);
+        let wait = Obstacle::both(own, obstacle);
+        wait.map_or(self, |wait| Self {
+            load: None,
+            wait,
+            ..self
+        })
     }
 }
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReadyIndex {
-    usable: LoadHeap,
-    /// Times at which the readiness of items may change, earliest first. An entry whose time differs from that in
-    /// `states` is outdated.
-    rechecks: BinaryHeap<Reverse<(Timestamp, u32)>>,
-    states: Vec<ReadyState>,
+    items: Vec<Readiness>,
+    /// The usable items.
+    usable: BTreeSet<(Load, usize)>,
+    /// The items whose readiness may change without an event, and when.
+    rechecks: BTreeSet<(Timestamp, usize)>,
     /// Number of items that may become usable because an attempt in flight ends.
     early: usize,
     lost: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct ReadyState {
-    recheck_at: Timestamp,
-    may_return_early: bool,
-    is_lost: bool,
+    barred: usize,
 }
 
 impl ReadyIndex {
     /// Returns an index of `len` items, none of which is usable yet.
     pub(super) fn new(len: usize) -> Self {
-        let state = ReadyState {
-            recheck_at: Timestamp::MAX,
-            may_return_early: false,
-            is_lost: false,
+        let unusable = Readiness {
+            load: None,
+            wait: Obstacle::until(Timestamp::MAX),
+            is_barred: false,
         };
         Self {
-            states: vec![state; len],
+            items: vec![unusable; len],
             ..Self::default()
         }
     }
 
-    #[inline(always)]
     pub(super) fn set(&mut self, item: usize, readiness: Readiness) {
-        match readiness.load {
-            Some(load) => self.usable.update(item, load),
-            None => self.usable.remove(item),
+        let before = std::mem::replace(&mut self.items[item], readiness);
+        if before.load != readiness.load {
+            if let Some(load) = before.load {
+                self.usable.remove(&(load, item));
+            }
+            self.usable.extend(readiness.load.map(|load| (load, item)));
         }
-        let state = ReadyState {
-            recheck_at: readiness.recheck_at,
-            may_return_early: readiness.may_return_early,
-            is_lost: readiness.is_lost,
-        };
-        if self.states[item] != state {
-            self.set_state(item, state);
+        let (old, new) = (before.wait, readiness.wait);
+        if old.until != new.until {
+            self.rechecks.remove(&(old.until, item));
+            if new.until != Timestamp::MAX {
+                self.rechecks.insert((new.until, item));
+            }
         }
-    }
-
-    fn set_state(&mut self, item: usize, state: ReadyState) {
-        let before = std::mem::replace(&mut self.states[item], state);
-        self.early = self.early + usize::from(state.may_return_early) - usize::from(before.may_return_early);
-        self.lost = self.lost + usize::from(state.is_lost) - usize::from(before.is_lost);
-        if state.recheck_at != before.recheck_at && state.recheck_at != Timestamp::MAX {
-            self.rechecks.push(Reverse((state.recheck_at, item as u32)));
-        }
+        let count = |count: &mut usize, was, is| *count = *count + usize::from(is) - usize::from(was);
+        count(&mut self.early, old.may_end_early, new.may_end_early);
+        count(&mut self.lost, old.is_lost, new.is_lost);
+        count(&mut self.barred, before.is_barred, readiness.is_barred);
     }
 
     /// Returns an item whose readiness may have changed by `now`, and forgets that time. The caller passes the
     /// current readiness to [`set`](Self::set).
     #[inline(always)]
     pub(super) fn pop_due(&mut self, now: Timestamp) -> Option<usize> {
-        let Reverse((at, item)) = *self.rechecks.peek()?;
-        if at > now {
-            return None;
-        }
-        self.rechecks.pop();
-        Some(item as usize)
+        let (_, item) = *self.rechecks.first().filter(|(at, _)| *at <= now)?;
+        self.rechecks.pop_first();
+        self.items[item].wait.until = Timestamp::MAX;
+        Some(item)
     }
 
-    pub(super) fn is_usable(&self, item: usize) -> bool {
-        self.usable.contains(item)
-    }
-
-    /// Returns the least loaded usable item that satisfies `fits`.
+    /// Returns the least loaded usable item that satisfies `fits`. `only`: the item to which the search is
+    /// restricted, if it is.
     #[inline(always)]
-    pub(super) fn first_that(&self, fits: impl Fn(usize) -> bool) -> Option<usize> {
-        self.usable.first_that(fits)
+    pub(super) fn first_that(&self, only: Option<usize>, fits: impl Fn(usize) -> bool) -> Option<usize> {
+        match only {
+            Some(item) => Some(item).filter(|item| self.items[*item].load.is_some() && fits(*item)),
+            None => self.usable.iter().map(|(_, item)| *item).find(|item| fits(*item)),
+        }
     }
 
-    /// Returns the next time at which the readiness of an item may change without an event, and that item.
-    pub(super) fn next_recheck(&mut self) -> Option<(Timestamp, usize)> {
-        while let Some(&Reverse((at, item))) = self.rechecks.peek() {
-            let item = item as usize;
-            if self.states[item].recheck_at == at {
-                return Some((at, item));
-            }
-            self.rechecks.pop();
-        }
-        None
+    /// Returns the item whose readiness may change next without an event.
+    pub(super) fn next_recheck(&self) -> Option<usize> {
+        self.rechecks.first().map(|(_, item)| *item)
     }
 
     /// Returns the readiness of all items together.
-    pub(super) fn readiness(&mut self) -> Readiness {
-        let load = self.usable.least_load();
+    pub(super) fn readiness(&self) -> Readiness {
+        let load = self.usable.first().map(|(load, _)| *load);
+        let next = self.rechecks.first();
         Readiness {
             load,
-            recheck_at: self.next_recheck().map_or(Timestamp::MAX, |(at, _)| at),
-            may_return_early: load.is_none() && self.early > 0,
-            is_lost: self.lost == self.states.len(),
+            wait: Obstacle {
+                until: next.map_or(Timestamp::MAX, |(at, _)| *at),
+                limit: None,
+                may_end_early: load.is_none() && self.early > 0,
+                is_lost: self.lost == self.items.len(),
+            },
+            is_barred: self.barred > 0,
         }
     }
 }

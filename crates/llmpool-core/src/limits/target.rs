@@ -84,6 +84,7 @@ impl TargetState {
             until,
             limit,
             may_end_early,
+            ..
         } = self.subject.obstacle(demand, now)?;
         let why = match limit {
             Some(kind) => WaitReason::Target(kind),

@@ -39,8 +39,7 @@ impl Limiter {
             .map(exceeds)
     }
 
-    /// Returns the denial of a request that has to wait. It is denied for good if neither time nor an event ends the
-    /// wait and no limit admits it.
+    /// Returns the denial of a request that has to wait or, if the limits can never admit it, is denied for good.
     pub(super) fn denial(
         &self,
         target: TargetId,
@@ -48,9 +47,8 @@ impl Limiter {
         constraint: KeyConstraint,
         wait: Wait,
     ) -> Denial {
-        let is_endless = wait.until == Timestamp::MAX && !wait.slot;
-        let never = is_endless.then(|| self.unsatisfiable(target, demand, constraint));
-        never.flatten().map_or(Denial::Wait(wait), Denial::Unsatisfiable)
+        let never = self.unsatisfiable(target, demand, constraint);
+        never.map_or(Denial::Wait(wait), Denial::Unsatisfiable)
     }
 
     /// Returns what a request that arrives at `now` would wait for. Reserves nothing. If only older requests
@@ -99,9 +97,9 @@ impl Limiter {
             KeyConstraint::Key(_) | KeyConstraint::Group(_) => now,
         };
         // Keys that were set aside for a larger demand may have room for this one.
-        set.take_back(demand.tokens, &self.key_table, now);
+        set.take_back(demand, &self.key_table, now);
         let by_key = match set.readiness(demand, constraint, &self.key_table, now) {
-            Some(keys) if keys.load.is_none() && !keys.may_return_early => keys.recheck_at,
+            Some((keys, _)) if keys.load.is_none() && !keys.wait.may_end_early => keys.wait.until,
             _ => now,
         };
         by_target.max(by_key).max(by_rate)
@@ -119,24 +117,21 @@ impl Limiter {
         let Some(set) = &mut self.targets[target.index()].key_set else {
             return unknown;
         };
-        let (Some(keys), Some(next)) = (
-            set.readiness(demand, constraint, &self.key_table, now),
-            set.next_key(constraint, &self.key_table),
-        ) else {
+        let Some((keys, next)) = set.readiness(demand, constraint, &self.key_table, now) else {
             return unknown;
         };
-        let slot = keys.load.is_some() || keys.may_return_early;
+        let slot = keys.load.is_some() || keys.wait.may_end_early;
         let obstacle = set.obstacle(next, demand, &self.key_table, now);
         let why = match obstacle.and_then(|obstacle| obstacle.limit) {
             Some(LimitKind::Tokens) => WaitReason::KeyLimits(LimitKind::Tokens),
             _ if slot => WaitReason::KeyConcurrency,
             Some(kind) => WaitReason::KeyLimits(kind),
             None => {
-                let id = set.id_of(next);
+                let id = set.key(next).id;
                 WaitReason::KeysUnavailable(self.key_availability_at(target, id, now))
             }
         };
-        let until = keys.recheck_at;
+        let until = keys.wait.until;
         self.denial(target, demand, constraint, Wait { until, slot, why })
     }
 
@@ -150,11 +145,11 @@ impl Limiter {
         now: Timestamp,
     ) -> Option<KeyAvailability> {
         let set = self.targets[target.index()].key_set.as_mut()?;
-        let keys = set.readiness(Demand::ONE, constraint, &self.key_table, now)?;
-        let first = set
-            .next_key(constraint, &self.key_table)
-            .filter(|_| keys.is_lost)?;
-        let id = set.id_of(first);
+        let (keys, first) = set.readiness(Demand::ONE, constraint, &self.key_table, now)?;
+        if !keys.wait.is_lost {
+            return None;
+        }
+        let id = set.key(first).id;
         // The index is not updated when a cooldown ends before a pause of the same key.
         let state = self.key_availability_at(target, id, now);
         let is_lost = match state {

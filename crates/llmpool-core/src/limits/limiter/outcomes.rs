@@ -63,7 +63,7 @@ impl Limiter {
         if let (Some(set), Some(id)) = (&mut target.key_set, grant.key) {
             let observed = set.observed_mut(grant.place, &mut self.key_table);
             if observed.record_success(grant.charge.at, now)
-                | set.record_success(grant.place, grant.denial_epoch)
+                | set.key_mut(grant.place).denial.record_success(grant.denial_epoch)
             {
                 self.update(id, now);
             }
@@ -107,7 +107,8 @@ impl Limiter {
         let before = match reason {
             CooldownReason::Forbidden => {
                 let set = self.targets[grant.target.index()].key_set.as_mut()?;
-                set.deny(grant.place, grant.denial_epoch, wait.named(), now);
+                let denial = &mut set.key_mut(grant.place).denial;
+                denial.record_refusal(grant.denial_epoch, reason, wait.named(), now);
                 None
             }
             CooldownReason::Throttled | CooldownReason::Unclear => {

@@ -77,7 +77,7 @@ impl Limiter {
     pub fn key_availability(&self, key: KeyId, now: Timestamp) -> KeyAvailability {
         let models = self
             .sets_with(key)
-            .filter_map(|(set, place)| set.own_observed(place));
+            .filter_map(|(set, place)| set.groups[place.group].own_observed.as_ref());
         let states = models.map(|observed| self.availability(key, None, observed, now));
         let rank = |state: &KeyAvailability| match state {
             KeyAvailability::Healthy => (0, None),
@@ -96,7 +96,7 @@ impl Limiter {
             None => self.key_availability(key, now),
             Some((set, place)) => {
                 let observed = set.observed(place, &self.key_table);
-                self.availability(key, set.denial(place), observed, now)
+                self.availability(key, Some(&set.key(place).denial), observed, now)
             }
         }
     }
@@ -162,11 +162,8 @@ impl Limiter {
 
     /// Returns whether a target uses a key that satisfies the constraint.
     pub(in crate::limits) fn uses(&self, target: TargetId, constraint: KeyConstraint) -> bool {
-        self.set_of(target).is_some_and(|set| match constraint {
-            KeyConstraint::Any | KeyConstraint::Healthy => true,
-            KeyConstraint::Key(key) => set.place_of(key, &self.key_table).is_some(),
-            KeyConstraint::Group(group) => set.index_of(group).is_some(),
-        })
+        let set = self.set_of(target);
+        set.is_some_and(|set| set.restriction(constraint, &self.key_table).is_some())
     }
 
     /// Returns the keys of a quota group, in the order in which they were added to the limiter.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::super::cooldown::CooldownReason;
 use super::super::key::KeyId;
 use super::super::saved_limits::{SavedCooldown, SavedLimits, SavedScope, SavedState, remaining};
 use super::super::target::TargetId;
@@ -39,9 +40,8 @@ impl Limiter {
                 let Some((set, place)) = self.place_of(id, *key) else {
                     continue;
                 };
-                let denial = set.denial(place).and_then(|denial| denial.save(now));
                 let state = SavedState {
-                    cooldowns: denial.into_iter().collect(),
+                    cooldowns: set.key(place).denial.save(now).into_iter().collect(),
                     learned: set.observed(place, &self.key_table).save(now),
                     ..SavedState::default()
                 };
@@ -107,7 +107,8 @@ impl Limiter {
                         continue;
                     };
                     for cooldown in &state.cooldowns {
-                        set.deny_until(place, end(cooldown));
+                        let denial = &mut set.key_mut(place).denial;
+                        denial.cool_down_until(CooldownReason::Forbidden, end(cooldown));
                     }
                     if let Some(learned) = &state.learned {
                         let observed = set.observed_mut(place, &mut self.key_table);
