@@ -552,26 +552,29 @@ fn max_in_a_minute(at: &[Timestamp]) -> usize {
 }
 
 #[test]
-fn rpm_of_zero_is_unsatisfiable() {
-    let mut limiter = Limiter::new();
-    let none = Limits {
-        rpm: Some(0),
-        ..Limits::default()
-    };
-    let key = limiter.add_key(KeyLimits {
-        limits: none,
-        ..KeyLimits::default()
-    });
-    for target in [
-        limiter.add_target(&[key], None, START),
-        limiter.add_target(&[], none, START),
-    ] {
-        let granted = limiter.acquire(target, Demand::ONE, KeyConstraint::Any, START);
-        assert!(granted.is_err());
-        assert_eq!(
-            limiter.unsatisfiable(target, Demand::ONE, KeyConstraint::Any),
-            Some(Unsatisfiable::MoreThanCapacity { capacity: 0 })
-        );
+fn limit_of_zero_is_unsatisfiable() {
+    for (rpm, rpd) in [(Some(0), None), (None, Some(0))] {
+        let mut limiter = Limiter::new();
+        let none = Limits {
+            rpm,
+            rpd,
+            ..Limits::default()
+        };
+        let key = limiter.add_key(KeyLimits {
+            limits: none,
+            ..KeyLimits::default()
+        });
+        for target in [
+            limiter.add_target(&[key], None, START),
+            limiter.add_target(&[], none, START),
+        ] {
+            let granted = limiter.acquire(target, Demand::ONE, KeyConstraint::Any, START);
+            assert!(granted.is_err());
+            assert_eq!(
+                limiter.unsatisfiable(target, Demand::ONE, KeyConstraint::Any),
+                Some(Unsatisfiable::MoreThanCapacity { capacity: 0 })
+            );
+        }
     }
 }
 

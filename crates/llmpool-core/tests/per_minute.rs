@@ -294,6 +294,18 @@ fn refusal_that_may_be_the_fault_of_the_request_limits_no_bursts() {
 }
 
 #[test]
+fn cooldown_leaves_a_burst_of_one() {
+    let bucket = Limits::from(Some(RateLimit::new(15, 5.0).unwrap()));
+    for limits in [rpm(300), bucket] {
+        let (mut limiter, target, _) = limiter(Place::Target, limits);
+        let mut grant = try_acquire(&mut limiter, target, START).unwrap();
+        limiter.record_target_failure(&grant, Some(MINUTE), START);
+        limiter.release(&mut grant, true, START);
+        assert_eq!(send_burst(&mut limiter, target, START + MINUTE), 1, "{limits:?}");
+    }
+}
+
+#[test]
 fn refund_makes_room_in_the_minute() {
     for place in PLACES {
         let (mut limiter, target, _) = limiter(place, rpm(3));

@@ -520,6 +520,21 @@ fn single_requests_after_a_refusal_survive() {
     assert_eq!(burst.count(), 3, "ten minutes at most");
 }
 
+#[test]
+fn full_minute_that_has_passed_leaves_the_burst_over_a_restart() {
+    let config = Config {
+        of_target: Limits {
+            rpm: Some(3),
+            ..Limits::default()
+        },
+        ..Config::default()
+    };
+    let mut process = Process::start(config, Duration::ZERO);
+    assert!((0..3).all(|_| process.send(0, SECOND)));
+    let mut next = process.restart(config, SECOND, MINUTE * 3);
+    assert!((0..3).all(|_| next.send(0, MINUTE * 3)));
+}
+
 /// A process that is restarted every few seconds admits requests at the same times as one that is not, within
 /// rounding.
 #[test]

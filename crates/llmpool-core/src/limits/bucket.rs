@@ -46,7 +46,8 @@ pub struct Bucket {
     rate_limit: RateLimit,
     /// Until this time, the capacity is 1.
     pub(super) single_until: Timestamp,
-    /// Sum of all charges since the rate limit was last replaced, minus the refunded charges, in steps.
+    /// Sum of all charges since the rate limit was last replaced, minus the refunded charges and the reductions
+    /// of the capacity, in steps.
     charged: i128,
     /// The peaks (the bucket's levels just before charges), oldest first. Each peak is higher than all later
     /// peaks. The first peak determines the current level. The others are kept because a refund can remove the

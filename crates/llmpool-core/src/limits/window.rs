@@ -150,25 +150,32 @@ impl SlidingWindow {
     }
 
     /// Adds charges that were saved `elapsed` ago. They count for as long as they would have counted in the
-    /// process that saved them or, if this window has charges of its own, up to one segment longer. Charges
-    /// with sequence numbers up to and including `seq` can no longer be corrected.
+    /// process that saved them or, if this window has charges already, up to one segment longer. Charges with
+    /// sequence numbers up to and including `seq` can no longer be corrected.
     pub(super) fn load(&mut self, saved: &[SavedCharge], elapsed: Duration, seq: u64, now: Timestamp) {
-        self.fixed_seq = seq;
-        let WindowShape { span, segment } = self.shape;
-        for saved in saved {
-            // All charges were made before now.
-            let left = remaining(saved.counts_for_ms, elapsed).min(span + segment);
+        let segment = self.shape.segment.as_nanos() as u64;
+        // All charges were made before now.
+        let latest_expiry = now + self.shape.span + self.shape.segment;
+        let had_charges = !self.segments.is_empty();
+        for charge in saved {
+            let left = remaining(charge.counts_for_ms, elapsed);
             if left.is_zero() {
                 continue;
             }
-            let expiry = now + left;
-            let charged = u64::from(saved.amount);
+            let mut expiry = now + left;
+            if had_charges {
+                // The segments of several windows are joined, so that their number is bounded.
+                let end = expiry.as_nanos().div_ceil(segment);
+                expiry = Timestamp::from_nanos(end.saturating_mul(segment));
+            }
+            let expiry = expiry.min(latest_expiry);
+            let charged = u64::from(charge.amount);
             self.charged += charged;
-            let at = self.segments.partition_point(|known| known.expiry < expiry);
-            match self.segments.get_mut(at) {
-                Some(known) if known.expiry <= expiry + segment => known.charged += charged,
-                _ => self.segments.insert(at, WindowSegment { expiry, charged }),
+            match self.segments.binary_search_by_key(&expiry, |known| known.expiry) {
+                Ok(at) => self.segments[at].charged += charged,
+                Err(at) => self.segments.insert(at, WindowSegment { expiry, charged }),
             }
         }
+        self.fixed_seq = seq;
     }
 }

@@ -140,9 +140,17 @@ fn end_of_time_admits_nothing_extra() {
 #[test]
 fn rate_limit_change_keeps_the_balance() {
     let mut same = bucket(10, 1.0);
-    same.try_charge(7, START).unwrap();
+    same.try_charge(5, START).unwrap();
+    let charged = same.try_charge(4, START).unwrap();
     same.set_rate_limit(RateLimit::new(10, 1.0).unwrap(), START);
-    assert_eq!(same.available(START), 3);
+    assert_eq!(same.available(START), 1);
+    same.refund(charged);
+    assert_eq!(
+        same.available(START),
+        5,
+        "the refund is as exact as without a change"
+    );
+    same.try_charge(2, START).unwrap();
     same.set_rate_limit(RateLimit::new(100, 5.0).unwrap(), START);
     assert_eq!(same.available(START), 3, "more capacity adds no tokens");
     assert_eq!(
@@ -187,6 +195,7 @@ fn single_tokens_are_available_until_the_end() {
     assert_eq!(bucket.available(START), 0);
     assert_eq!(bucket.ready_at(1, START), START + Duration::from_secs(2));
     assert_eq!(bucket.ready_at(3, START), end, "all at once at the end");
+    assert_eq!(bucket.ready_at(60, START), START + Duration::from_secs(12));
 }
 
 #[test]

@@ -236,14 +236,48 @@ fn charge_after_loading_can_be_corrected() {
 fn expired_charge_corrects_nothing_that_was_loaded() {
     let loaded = saved(10, after_minutes(0), after_minutes(0));
     let mut window = SlidingWindow::day(100, 0);
-    window.charge(1, after_minutes(0));
-    let charge = window.charge_first(50, after_minutes(14));
-    let now = after_minutes(24 * 60 + 15);
-    // The loaded charge was made in the span from 10 to 25 minutes.
-    window.load(&loaded, Duration::from_secs((24 * 60 + 5) * 60), 2, now);
-    assert_eq!(window.available(now), 90);
+    window.charge(1, after_minutes(7));
+    let charge = window.charge_first(50, after_minutes(21));
+    let now = after_minutes(24 * 60 + 23);
+    window.charge(1, now);
+    // The loaded charge ends when one that was made at 21 minutes can end.
+    window.load(&loaded, Duration::from_secs((24 * 60 + 8) * 60), 2, now);
+    assert_eq!(window.available(now), 89);
     window.correct(charge, 50, 0);
-    assert_eq!(window.available(now), 90);
+    assert_eq!(window.available(now), 89);
+}
+
+#[test]
+fn loaded_charge_counts_for_no_longer_than_a_new_one() {
+    let forever = SavedCharge {
+        counts_for_ms: u64::MAX,
+        amount: 100,
+    };
+    for mut window in [SlidingWindow::day(100, 0), SlidingWindow::minute(100, 0)] {
+        window.load(&[forever], Duration::ZERO, 1, START);
+        let mut new = SlidingWindow::new(100, window.shape, 0);
+        new.charge(100, START);
+        assert_eq!(window.ready_at(1, 0, START), new.ready_at(1, 0, START));
+    }
+    assert_eq!(saved(1, START, START + ONE_DAY * 2), []);
+}
+
+/// Each of many windows was used at other times.
+#[test]
+fn loaded_charges_of_many_windows_share_segments() {
+    let mut window = SlidingWindow::day(1000, 0);
+    let now = after_minutes(1500);
+    for second in 1..=900 {
+        let at = now - Duration::from_secs(1000 - second);
+        window.load(&saved(1, at, at), now.since(at), 2, now);
+    }
+    assert_eq!(window.available(now), 100);
+    assert!(window.segments.len() <= 3, "{}", window.segments.len());
+    // No charge counts for more than a segment longer.
+    for (total, last_charge) in [(101, 999), (1000, 100)] {
+        let expiry = now + ONE_DAY + Duration::from_secs(1800 - last_charge);
+        assert!(window.ready_at(total, 0, now) <= expiry, "{total}");
+    }
 }
 
 /// The charges were made long before the clock of the new process began.
