@@ -27,7 +27,6 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::events::COLLECT_WITHIN;
-use self::events::Event;
 pub use self::outcome::{AdmissionOutcome, Rejection};
 use super::demand::Demand;
 use super::denial::WaitReason;
@@ -76,6 +75,23 @@ struct Waiter<W> {
     /// Whether the owner of the request did not poll it in time when it was woken before. Such a request gets
     /// no grant while its owner is away: it is only woken.
     is_slow: bool,
+}
+
+/// What happens at a certain time. Of the events at one time, a deadline comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// A waiting request reaches its deadline.
+    Deadline(TargetId, KeyConstraint, Caller, Ticket),
+    /// An uncollected grant is returned.
+    Return(TargetId, Ticket),
+    /// The head of the target's queue for this constraint may be granted.
+    Retry(TargetId, KeyConstraint),
+}
+
+impl Event {
+    fn deadline(target: TargetId, request: &AcquireRequest) -> Self {
+        Self::Deadline(target, request.constraint, request.caller, request.ticket)
+    }
 }
 
 impl<W> Default for Admission<W> {

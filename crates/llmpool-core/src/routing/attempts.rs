@@ -118,13 +118,14 @@ impl Attempts {
     /// Returns the next step of the call at the time `now`. Always returns [`NextAction::GiveUp`] once the
     /// deadline has passed. Returns [`NextAction::Retry`] once for each retry.
     pub fn next(&mut self, now: Timestamp) -> NextAction {
-        match self.next {
-            _ if now >= self.deadline => NextAction::GiveUp,
-            NextAction::Retry(_) | NextAction::Yield(_) => {
-                std::mem::replace(&mut self.next, NextAction::Admit)
-            }
-            NextAction::Admit | NextAction::GiveUp => self.next,
+        if now >= self.deadline {
+            return NextAction::GiveUp;
         }
+        let next = self.next;
+        if next != NextAction::GiveUp {
+            self.next = NextAction::Admit;
+        }
+        next
     }
 
     /// Returns whether the next attempt may use `key`. If the last failure was blamed on a key for another

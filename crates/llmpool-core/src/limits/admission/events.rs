@@ -9,32 +9,14 @@ mod tests;
 
 use std::time::Duration;
 
-use super::super::fairness::Caller;
 use super::super::key_constraint::KeyConstraint;
 use super::super::target::TargetId;
 use super::super::wait_queue::{AcquireRequest, Ticket};
-use super::{Admission, AdmissionOutcome, Waiter};
+use super::{Admission, AdmissionOutcome, Event, Waiter};
 use crate::time::Timestamp;
 
 /// Time after which a grant that its owner has not collected is returned.
 pub const COLLECT_WITHIN: Duration = Duration::from_secs(1);
-
-/// What happens at a certain time. Of the events at one time, a deadline comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Event {
-    /// A waiting request reaches its deadline.
-    Deadline(TargetId, KeyConstraint, Caller, Ticket),
-    /// An uncollected grant is returned.
-    Return(TargetId, Ticket),
-    /// The head of the target's queue for this constraint may be granted.
-    Retry(TargetId, KeyConstraint),
-}
-
-impl Event {
-    pub(super) fn deadline(target: TargetId, request: &AcquireRequest) -> Self {
-        Self::Deadline(target, request.constraint, request.caller, request.ticket)
-    }
-}
 
 impl<W: Clone> Admission<W> {
     /// Returns the time of the next event, or `None` if only a change of the limiter can serve a waiting
