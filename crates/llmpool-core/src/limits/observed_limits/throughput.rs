@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
+/// Number of seconds for which requests are counted.
+const SECONDS: usize = 60;
 /// Longest span over which a rate is measured.
 pub(super) const MINUTE: Duration = Duration::from_secs(SECONDS as u64);
-const SECONDS: usize = 60;
 
 /// Counts of requests that were sent and not refused, one count per second of the last minute.
 ///
