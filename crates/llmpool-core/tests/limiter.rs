@@ -788,6 +788,39 @@ fn small_request_is_possible_at_once_on_a_key_that_was_set_aside() {
     assert_eq!(limiter.earliest(target, demand(100), 0, any, now), now);
 }
 
+/// Each of two keys admits two requests at once, and 1 000 tokens per minute.
+#[test]
+fn several_requests_at_once_use_a_key_with_room_for_all() {
+    let mut limiter = Limiter::new();
+    let limits = KeyLimits {
+        limits: Limits {
+            tpm: Some(1000),
+            rate_limit: RateLimit::new(2, 1.0).ok(),
+            ..Limits::default()
+        },
+        ..KeyLimits::default()
+    };
+    let keys = [(); 2].map(|()| limiter.add_key(limits));
+    let target = limiter.add_target(&keys, None, START);
+    let demand = |requests, tokens| Demand { requests, tokens };
+    let acquire = |limiter: &mut Limiter, requests, tokens, now| {
+        limiter.acquire(target, demand(requests, tokens), KeyConstraint::Any, now)
+    };
+    for _ in 0..2 {
+        assert!(acquire(&mut limiter, 1, 0, START).is_ok());
+    }
+    for tokens in [0, 10] {
+        let denied = acquire(&mut limiter, 2, tokens, START);
+        let Err(Denial::Wait(wait)) = denied else {
+            panic!("{denied:?}")
+        };
+        assert_eq!((wait.until, wait.slot), (seconds(1.0), false));
+    }
+    assert!(acquire(&mut limiter, 1, 10, START).is_ok());
+    let grant = acquire(&mut limiter, 2, 10, seconds(1.0)).unwrap();
+    assert_eq!(grant.key(), Some(keys[1]));
+}
+
 #[test]
 fn key_whose_rejection_has_ended_before_its_pause_is_not_lost() {
     let (mut limiter, target) = one_key(Limits::default());

@@ -237,7 +237,8 @@ impl KeySet {
         }
     }
 
-    /// Sets aside a key and its group, of which one has too little left for `demand`. The other one stays usable.
+    /// Sets aside a key and its group, at least one of which has too little left for `demand`. If the other has
+    /// enough, it stays usable.
     fn set_aside(&mut self, place: KeyPlace, demand: Demand, table: &KeyTable, now: Timestamp) {
         self.short.remove(&(self.key(place).short_of, place));
         self.short.insert((demand, place));

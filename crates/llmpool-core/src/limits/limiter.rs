@@ -13,6 +13,8 @@ mod outcomes;
 mod queries;
 mod saving;
 mod targets;
+#[cfg(test)]
+mod tests;
 
 pub use self::outcomes::ProvisionalCooldown;
 use super::changed::Changed;

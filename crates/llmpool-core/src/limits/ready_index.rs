@@ -149,3 +149,76 @@ impl ReadyIndex {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The load of an item: attempts in flight, weight, last use.
+    type Parts = (u32, NonZeroU32, u64);
+
+    /// By cross-multiplication, which is exact.
+    fn by_load(a: &Parts, b: &Parts) -> std::cmp::Ordering {
+        let load = |of: &Parts, other: &Parts| u64::from(of.0) * u64::from(other.1.get());
+        (load(a, b), a.2).cmp(&(load(b, a), b.2))
+    }
+
+    proptest! {
+        /// After any series of updates, the first item is the least loaded usable one, and the readiness of all items
+        /// together follows from that of each.
+        #[test]
+        fn index_agrees_with_its_items(
+            weights in prop::collection::vec(prop_oneof![1_u32..5, 990_u32..=1000], 1..20),
+            steps in prop::collection::vec(
+                (any::<prop::sample::Index>(), prop_oneof![0_u32..6, 980_u32..1010], any::<[bool; 4]>(), 0_u64..10),
+                0..100,
+            ),
+        ) {
+            let mut items: Vec<Parts> = weights.iter().map(|weight| (0, NonZeroU32::new(*weight).unwrap(), 0)).collect();
+            let mut index = ReadyIndex::new(items.len());
+            let mut readiness = index.items.clone();
+            let mut now = 0;
+            for (seq, (which, load, [is_usable, is_lost, is_barred, may_end_early], time)) in steps.into_iter().enumerate() {
+                let item = which.index(items.len());
+                items[item].0 = load;
+                items[item].2 = seq as u64;
+                let (in_flight, weight, last_used) = items[item];
+                let until = if time == 0 { Timestamp::MAX } else { Timestamp::from_nanos(now + time) };
+                let load = is_usable.then(|| Load::new(in_flight, weight, last_used));
+                let is_lost = is_lost && !is_usable;
+                let wait = Obstacle { may_end_early, is_lost, ..Obstacle::until(until) };
+                readiness[item] = Readiness { load, wait, is_barred };
+                index.set(item, readiness[item]);
+                // `min_by` returns the first of equal items, and only unused items are equal.
+                let least = |odd: bool| {
+                    let usable = (0..items.len()).filter(|item| readiness[*item].load.is_some() && (!odd || item % 2 == 1));
+                    usable.min_by(|a, b| by_load(&items[*a], &items[*b]))
+                };
+                prop_assert_eq!(index.first_that(None, |_| true), least(false));
+                prop_assert_eq!(index.first_that(None, |item| item % 2 == 1), least(true));
+                prop_assert_eq!(index.first_that(Some(item), |_| true), Some(item).filter(|_| is_usable));
+                let next = |readiness: &[Readiness]| readiness.iter().map(|item| item.wait.until).min();
+                let any = |holds: fn(&Readiness) -> bool| readiness.iter().any(holds);
+                let load = least(false).and_then(|item| readiness[item].load);
+                prop_assert_eq!(index.readiness(), Readiness {
+                    load,
+                    wait: Obstacle {
+                        until: next(&readiness).unwrap(),
+                        limit: None,
+                        may_end_early: load.is_none() && any(|item| item.wait.may_end_early),
+                        is_lost: readiness.iter().all(|item| item.wait.is_lost),
+                    },
+                    is_barred: any(|item| item.is_barred),
+                });
+                now += time / 2;
+                while let Some(due) = index.pop_due(Timestamp::from_nanos(now)) {
+                    prop_assert_eq!(Some(readiness[due].wait.until), next(&readiness));
+                    readiness[due].wait.until = Timestamp::MAX;
+                    index.set(due, readiness[due]);
+                }
+                prop_assert!(next(&readiness).unwrap() > Timestamp::from_nanos(now));
+            }
+        }
+    }
+}
