@@ -530,6 +530,7 @@ fn full_minute_that_has_passed_leaves_the_burst_over_a_restart() {
         ..Config::default()
     };
     let mut process = Process::start(config, Duration::ZERO);
+    process.origin = Timestamp::ZERO + MINUTE;
     assert!((0..3).all(|_| process.send(0, SECOND)));
     let mut next = process.restart(config, SECOND, MINUTE * 3);
     assert!((0..3).all(|_| next.send(0, MINUTE * 3)));

@@ -384,16 +384,16 @@ proptest! {
         let mut bucket = bucket(capacity, rate);
         let mut now = START;
         // The charges that were not refunded, and the times for which single tokens are admitted.
-        let mut changes: Vec<(Timestamp, Result<(u32, Charged), Timestamp>)> = Vec::new();
+        let mut changes: Vec<(Timestamp, Result<Charged, Timestamp>)> = Vec::new();
         for (pause, step) in steps {
             now = now.saturating_add_nanos(pause);
             match step {
                 Step::Charge(amount) => if let Ok(charged) = bucket.try_charge(amount, now) {
-                    changes.push((now, Ok((amount, charged))));
+                    changes.push((now, Ok(charged)));
                 }
                 Step::Refund(which) if !changes.is_empty() => {
                     let which = which.index(changes.len());
-                    if let Ok((_, charged)) = changes[which].1 {
+                    if let Ok(charged) = changes[which].1 {
                         bucket.refund(charged);
                         let _ = changes.remove(which);
                     }
@@ -409,7 +409,7 @@ proptest! {
             let mut rest = NumberedBucket::new(*bucket.rate_limit());
             for (at, change) in &changes {
                 match change {
-                    Ok((amount, _)) => { rest.charge(*amount, *at); }
+                    Ok(charged) => { rest.charge(charged.amount, *at); }
                     Err(until) => rest.bucket.admit_single_until(*until, *at),
                 }
             }
