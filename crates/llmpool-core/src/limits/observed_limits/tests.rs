@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::saved_limits::LearnedPace;
 
 const START: Timestamp = Timestamp::from_nanos(600_000_000_000);
 const UNKNOWN: RefusalWait = RefusalWait::Unknown;
@@ -269,6 +270,28 @@ fn reset_forgets_all_that_was_observed() {
             assert_eq!(key.0.obstacle(at(start + 5_000)), None);
             assert_eq!(key.0.per_minute(), None);
         }
+    }
+}
+
+#[test]
+fn loaded_pace_makes_a_known_one_no_faster() {
+    // (saved: pace, pace that worked, idle time in ms; afterwards: pace, pace that worked, confirmed at)
+    for (saved, rate, worked, confirmed_at) in [
+        ((10.0, 20.0, 50_000), 5.0, 8.0, at(0)),
+        ((2.0, 4.0, 1_000), 2.0, 4.0, at(29_000)),
+    ] {
+        let mut key = Key::paced(5.0, 0);
+        key.0.worked = 8.0;
+        let saved = LearnedPace {
+            per_second: Some(saved.0),
+            worked: saved.1,
+            available: 0.5,
+            idle_for_ms: saved.2,
+            paused_for_ms: None,
+        };
+        key.0.load(&saved, Duration::ZERO, at(30_000));
+        assert_eq!((key.rate(), key.0.worked, key.0.level), (rate, worked, 0.5));
+        assert_eq!(key.0.confirmed_at, confirmed_at);
     }
 }
 
