@@ -18,8 +18,7 @@ use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::KeyId;
 use llmpool_core::models::ModelList;
 use llmpool_core::rate_headers::LimitHeaders;
-
-pub use llmpool_core::limits::{LimitSnapshot, LimitSnapshots};
+pub use llmpool_core::rate_headers::{LimitSnapshot, LimitSnapshots};
 
 use crate::base_url;
 use crate::chat_encoder::ChatEncoder;

@@ -35,6 +35,8 @@ const SINGLE_DURATION: Duration = Duration::from_secs(10 * 60);
 #[derive(Clone, Debug, Default)]
 pub(super) struct LimitSet {
     limits: Limits,
+    /// Whether there is any counter. Most keys have none.
+    is_counted: bool,
     pub(super) in_flight: u32,
     /// Number of charged tokens that are still estimates. Some of these tokens may be returned when the
     /// actual numbers are known.
@@ -66,6 +68,8 @@ impl LimitSet {
     /// changed.
     pub(super) fn set_limits(&mut self, limits: Limits, seq: u64, now: Timestamp) {
         self.limits = limits;
+        self.is_counted =
+            limits.rate_limit.is_some() || [limits.rpm, limits.tpm, limits.rpd].iter().any(Option::is_some);
         let pace = limits.per_minute_bucket().ok().flatten();
         for (bucket, rate_limit) in [(&mut self.bucket, limits.rate_limit), (&mut self.pace, pace)] {
             match (&mut *bucket, rate_limit) {
@@ -147,17 +151,25 @@ impl LimitSet {
         unsettled: u64,
         now: Timestamp,
     ) -> Option<(Timestamp, LimitKind)> {
-        let buckets = [&self.bucket, &self.pace].into_iter().flatten();
-        let buckets = buckets.map(|bucket| (bucket.ready_at(requests, now), LimitKind::Requests));
-        let windows = [
+        if !self.is_counted {
+            return None;
+        }
+        let mut latest = None;
+        let mut add = |at: Timestamp, kind| latest = latest.max(Some((at, kind)));
+        for bucket in [&self.bucket, &self.pace].into_iter().flatten() {
+            add(bucket.ready_at(requests, now), LimitKind::Requests);
+        }
+        let tokens = u64::from(tokens);
+        for (window, total, unused, kind) in [
             (&self.minute, requests, 0, LimitKind::Requests),
-            (&self.tokens, u64::from(tokens), unsettled, LimitKind::Tokens),
+            (&self.tokens, tokens, unsettled, LimitKind::Tokens),
             (&self.day, requests, 0, LimitKind::Day),
-        ];
-        let windows = windows.into_iter().filter_map(|(window, total, unused, kind)| {
-            Some((window.as_ref()?.ready_at(total, unused, now), kind))
-        });
-        buckets.chain(windows).max()
+        ] {
+            if let Some(window) = window {
+                add(window.ready_at(total, unused, now), kind);
+            }
+        }
+        latest
     }
 
     /// Returns the kind of a limit that can never admit `demand`, and the maximum that this limit can admit.
@@ -175,6 +187,9 @@ impl LimitSet {
     pub(super) fn charge(&mut self, demand: Demand, seq: u64, now: Timestamp) {
         self.in_flight += 1;
         self.unsettled += u64::from(demand.tokens);
+        if !self.is_counted {
+            return;
+        }
         if let (Some(pace), Some(minute)) = (&mut self.pace, &self.minute) {
             // `ZERO` if the window has had room since the last charge.
             let full_until = minute.ready_at(1, 0, Timestamp::ZERO);

@@ -303,8 +303,9 @@ impl Limiter {
     fn subjects(&mut self, grant: &Grant) -> impl Iterator<Item = &mut Subject> {
         let target = &mut self.targets[grant.target.index()].subject;
         let key_table = &mut self.key_table;
-        let keys = grant.key.map(move |id| key_table.subjects_mut(id));
-        std::iter::once(target).chain(keys.into_iter().flatten())
+        let keys = grant.key.map(move |id| key_table.subjects_mut(id).map(Some));
+        let [key, group] = keys.unwrap_or_default();
+        [Some(target), key, group].into_iter().flatten()
     }
 
     /// Returns the limit sets to which a grant was charged: those of the target, the key and the quota group.

@@ -29,7 +29,6 @@ mod key_set;
 mod key_table;
 mod limit_scope;
 mod limit_set;
-mod limit_snapshot;
 mod limiter;
 #[allow(clippy::module_inception, reason = "the file of the struct `Limits`")]
 mod limits;
@@ -56,7 +55,6 @@ pub use self::grant::Grant;
 pub use self::key::{KeyAvailability, KeyId, KeyLimits};
 pub use self::key_constraint::KeyConstraint;
 pub use self::limit_scope::LimitScope;
-pub use self::limit_snapshot::{LimitSnapshot, LimitSnapshots};
 pub use self::limiter::{Limiter, ProvisionalCooldown};
 pub use self::limits::{LimitKind, Limits};
 pub use self::quota_group::QuotaGroupId;
