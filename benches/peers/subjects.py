@@ -39,13 +39,13 @@ PEERS = [
     Peer("simplellmfunc-pool", "simplellmfunc", "pool"),
     Peer("simplellmfunc-each", "simplellmfunc", "each"),
 ]
-OURS = "llmpool"
-NAMES = [OURS] + [peer.name for peer in PEERS]
+OURS = {"llmpool": "bucket", "llmpool-rpm": "rpm"}  # the arguments of its program
+NAMES = [*OURS] + [peer.name for peer in PEERS]
 
 
 def commands(names: Sequence[str], ours: str) -> dict[str, list[str]]:
     """Returns the command of each subject, with `ours` as the program of llmpool. Installs missing peers."""
-    found = {OURS: [ours]} if OURS in names else {}
+    found = {name: [ours, settings] for name, settings in OURS.items() if name in names}
     return found | {peer.name: peer.command() for peer in PEERS if peer.name in names}
 
 
@@ -69,7 +69,7 @@ def install(package: str) -> Path:
     if python.exists() and stamp.exists() and stamp.read_text() == fingerprint:
         return python
     if shutil.which(PYTHON) is None:
-        raise NotInstalled(f"{package} needs {PYTHON}; install it, or skip the peers with --only {OURS}")
+        raise NotInstalled(f"{package} needs {PYTHON}; install it, or skip the peers with --only {' '.join(OURS)}")
     log(f"installing {package}")
     # SimpleLLMFunc declares a later Python version, but works with this one.
     options = ["--quiet", "--no-input", "--disable-pip-version-check", "--ignore-requires-python"]
@@ -78,7 +78,7 @@ def install(package: str) -> Path:
         if subprocess.run(command, stdout=sys.stderr).returncode != 0:
             raise NotInstalled(
                 f"{package} could not be installed (see the output of pip above; this needs network access);"
-                f" skip the peers with --only {OURS}"
+                f" skip the peers with --only {' '.join(OURS)}"
             )
     stamp.write_text(fingerprint)
     return python

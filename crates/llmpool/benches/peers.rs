@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use llmpool::chat::ChatRequest;
-use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible};
+use llmpool::{ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -25,7 +25,8 @@ async fn main() {
         // Run by `cargo bench` without a task.
         return println!("see scripts/bench-peers");
     };
-    let target = task.target();
+    let only_per_minute = std::env::args().nth(1).is_some_and(|settings| settings == "rpm");
+    let target = task.target(only_per_minute);
     // Excludes one-time costs from the measurement. A failure shows in the measured calls too.
     let _ = call(&target).await;
     println!("ready");
@@ -46,8 +47,8 @@ async fn main() {
 struct Task {
     url: String,
     keys: Vec<String>,
-    /// Requests per minute that the provider admits per key.
-    per_minute: u32,
+    /// Requests per second that the provider admits per key, and the capacity of its buckets.
+    per_second: u32,
     callers: usize,
     /// Time during which calls start.
     span: Duration,
@@ -64,19 +65,28 @@ impl Task {
         Some(Self {
             url: task["url"].as_str().unwrap().to_owned(),
             keys: keys.map(|key| key.as_str().unwrap().to_owned()).collect(),
-            per_minute: whole("per_second") * 60,
+            per_second: whole("per_second"),
             callers: whole("callers") as usize,
             span: seconds("seconds"),
             latency: seconds("latency"),
         })
     }
 
-    fn target(&self) -> OpenAiCompatible {
-        let limits = KeyLimits {
-            limits: Limits {
-                rpm: Some(self.per_minute),
+    /// `only_per_minute`: whether the keys are limited to the provider's rate per minute, instead of having its buckets.
+    fn target(&self, only_per_minute: bool) -> OpenAiCompatible {
+        let limits = if only_per_minute {
+            Limits {
+                rpm: Some(self.per_second * 60),
                 ..Limits::default()
-            },
+            }
+        } else {
+            Limits {
+                rate_limit: RateLimit::new(self.per_second, self.per_second.into()).ok(),
+                ..Limits::default()
+            }
+        };
+        let limits = KeyLimits {
+            limits,
             ..KeyLimits::default()
         };
         let keys = self.keys.iter().map(|key| (key.as_str().into(), limits));

@@ -27,3 +27,27 @@ impl Changed {
         self.others |= previous.is_some_and(|previous| previous != key);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn second_target_or_key_counts_as_others() {
+        for added in [[0, 0, 0], [0, 1, 1], [0, 1, 0], [0, 0, 1]] {
+            let (mut targets, mut keys) = (Changed::default(), Changed::default());
+            for id in added {
+                targets.add_target(TargetId(id));
+                keys.add_key(KeyId(id));
+            }
+            let has_others = added != [0, 0, 0];
+            assert_eq!(
+                (targets.others, keys.others),
+                (has_others, has_others),
+                "{added:?}"
+            );
+            assert_eq!(targets.target, Some(TargetId(added[2])));
+            assert_eq!(keys.key, Some(KeyId(added[2])));
+        }
+    }
+}

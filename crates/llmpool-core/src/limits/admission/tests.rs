@@ -4,7 +4,7 @@ use super::super::cooldown::CooldownReason;
 use super::super::cooldown::RefusalWait;
 use super::super::key::{KeyId, KeyLimits};
 use super::super::limiter::ProvisionalCooldown;
-use super::super::limits::Limits;
+use super::super::limits::{LimitKind, Limits};
 use super::super::rate_limit::RateLimit;
 use super::super::target::TargetLimits;
 use super::*;
@@ -749,4 +749,40 @@ fn request_behind_an_older_one_of_another_target_waits() {
     assert_eq!(acquire(0, 1), AdmissionOutcome::Wait);
     assert_eq!(acquire(1, 2), AdmissionOutcome::Wait);
     assert!(wakes.is_empty());
+}
+
+/// Three calls wait for a target with one request per second; a fourth could be granted after them.
+#[test]
+fn earliest_time_and_reason_take_the_queue_into_account() {
+    let rate_limit = RateLimit::new(1, 1.0).ok();
+    let mut fixture = Fixture::new(1, Limits::default(), rate_limit.into());
+    let target = fixture.target;
+    assert_eq!(fixture.admission.wait_reason(target, NOW), None);
+    fixture.grant(0);
+    let seconds = Duration::from_secs;
+    assert_eq!(fixture.admission.earliest(target, NOW), NOW + seconds(1));
+    for ticket in 1..4 {
+        fixture.wait(ticket, KeyConstraint::Any);
+    }
+    assert_eq!(fixture.admission.earliest(target, NOW), NOW + seconds(4));
+    let why = Some(WaitReason::Target(LimitKind::Requests));
+    assert_eq!(fixture.admission.wait_reason(target, NOW), why);
+
+    let impatient = AcquireRequest {
+        deadline: NOW + seconds(3),
+        ..request(4, KeyConstraint::Any)
+    };
+    let outcome = fixture
+        .admission
+        .acquire(target, &impatient, &4, NOW, &mut Vec::new());
+    let rejection = Rejection::TooLate {
+        ready_at: Some(NOW + seconds(4)),
+        why: WaitReason::Target(LimitKind::Requests),
+    };
+    assert_eq!(outcome, AdmissionOutcome::Rejected(rejection));
+    assert_eq!(
+        fixture.admission.waiting(target),
+        3,
+        "the rejected call is not queued"
+    );
 }
