@@ -228,3 +228,232 @@ impl Health {
         Some(SavedCooldown { reason, ends_in_ms })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_nanos(seconds * 1_000_000_000)
+    }
+
+    fn seconds(seconds: u64) -> Option<Duration> {
+        Some(Duration::from_secs(seconds))
+    }
+
+    /// Refuses an attempt that started just before.
+    fn refuse(health: &mut Health, reason: CooldownReason, duration: Option<Duration>, now: Timestamp) {
+        health.begin_attempt(false, now);
+        health.record_refusal(health.epoch, reason, duration, now);
+    }
+
+    /// A subject in a cooldown from 0 s to 60 s.
+    fn refused(reason: CooldownReason) -> Health {
+        let mut health = Health::default();
+        refuse(&mut health, reason, seconds(60), at(0));
+        health
+    }
+
+    #[test]
+    fn default_cooldowns_double_up_to_the_maximum_until_a_success() {
+        let mut health = Health::default();
+        let mut now = 0;
+        for expected in [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600] {
+            refuse(&mut health, CooldownReason::Invalid, None, at(now));
+            now += expected;
+            assert_eq!(health.cooldown(), Some((at(now), CooldownReason::Invalid)));
+        }
+        health.begin_attempt(false, at(now));
+        assert!(health.record_success(health.epoch));
+        assert!(!health.record_success(health.epoch), "already healthy");
+        refuse(&mut health, CooldownReason::Invalid, None, at(now));
+        assert_eq!(health.cooldown_until(), Some(at(now + 60)));
+    }
+
+    #[test]
+    fn cooldown_keeps_attempts_waiting_until_its_end() {
+        let health = refused(CooldownReason::NoQuota);
+        let obstacle = Obstacle {
+            is_lost: true,
+            ..Obstacle::until(at(60))
+        };
+        assert_eq!(health.obstacle(at(59)), Some(obstacle));
+        assert_eq!(health.obstacle(at(60)), None);
+        assert_eq!(Health::default().obstacle(at(0)), None);
+    }
+
+    #[test]
+    fn attempt_during_a_cooldown_is_no_probe() {
+        let mut health = refused(CooldownReason::Invalid);
+        let epoch = health.epoch();
+        assert!(!health.begin_attempt(false, at(59)));
+        assert!(!health.is_probing());
+        assert_eq!(health.epoch(), epoch);
+    }
+
+    #[test]
+    fn probe_is_alone_until_it_is_silent_for_too_long() {
+        let mut health = refused(CooldownReason::Invalid);
+        assert!(health.begin_attempt(false, at(60)));
+        assert!(health.is_probing() && !health.is_healthy());
+        assert_eq!(health.cooldown_until(), None);
+        let obstacle = Obstacle {
+            may_end_early: true,
+            ..Obstacle::until(at(65))
+        };
+        assert_eq!(health.obstacle(at(64)), Some(obstacle));
+        assert_eq!(health.obstacle(at(65)), None);
+        let epoch = health.epoch();
+        assert!(!health.begin_attempt(true, at(65)), "one more probe");
+        assert_eq!(health.epoch(), epoch);
+        assert_eq!(
+            health.obstacle(at(69)).map(|obstacle| obstacle.until),
+            Some(at(70))
+        );
+        health.end_attempt(epoch);
+        assert!(health.is_probing(), "one of two probes is left");
+    }
+
+    #[test]
+    fn each_round_of_unanswered_probes_allows_twice_as_many() {
+        let mut health = refused(CooldownReason::Invalid);
+        for round in 0..13_u32 {
+            let most = 1 << round.min(10);
+            for probe in 0..most {
+                assert_eq!(health.obstacle(at(60)), None, "probe {probe} of {most}");
+                assert_eq!(health.begin_attempt(false, at(60)), probe == 0);
+            }
+            assert!(health.obstacle(at(60)).is_some(), "{most} probes");
+            health.end_attempt(health.epoch() - 1);
+            assert!(
+                health.obstacle(at(60)).is_some(),
+                "an attempt from before the probes"
+            );
+            for _ in 0..most {
+                assert!(health.is_probing());
+                health.end_attempt(health.epoch());
+            }
+            assert!(!health.is_probing());
+        }
+        health.end_attempt(health.epoch());
+        assert!(!health.is_probing(), "no probe is left to end");
+    }
+
+    #[test]
+    fn end_of_an_overload_suffices_if_attempts_are_paced_or_the_probe_is_silent() {
+        let mut health = refused(CooldownReason::Overloaded);
+        assert!(health.begin_attempt(true, at(60)));
+        assert!(health.is_healthy() && !health.is_probing());
+
+        let mut health = refused(CooldownReason::Overloaded);
+        assert!(health.begin_attempt(false, at(60)));
+        health.begin_attempt(false, at(64));
+        assert!(!health.is_healthy());
+        health.begin_attempt(false, at(69));
+        assert!(health.is_healthy() && !health.is_probing());
+
+        let mut health = refused(CooldownReason::Broken);
+        health.begin_attempt(true, at(60));
+        health.begin_attempt(true, at(65));
+        assert!(!health.is_healthy(), "other reasons need a success");
+    }
+
+    #[test]
+    fn late_refusal_only_extends_a_cooldown() {
+        for (duration, until) in [(seconds(100), 110), (seconds(20), 60), (None, 60)] {
+            let mut health = refused(CooldownReason::Invalid);
+            let epoch = health.epoch();
+            let before = health.record_refusal(epoch - 1, CooldownReason::Invalid, duration, at(10));
+            assert_eq!(before, None);
+            assert_eq!(health.cooldown_until(), Some(at(until)), "{duration:?}");
+            assert_eq!((health.epoch(), health.default_cooldowns), (epoch, 0));
+        }
+    }
+
+    #[test]
+    fn late_refusal_of_a_healthy_or_probed_subject_starts_a_cooldown_of_a_certain_length() {
+        let healthy = || {
+            let mut health = refused(CooldownReason::Invalid);
+            health.begin_attempt(false, at(60));
+            health.record_success(health.epoch());
+            health
+        };
+        let probed = || {
+            let mut health = refused(CooldownReason::Invalid);
+            health.begin_attempt(false, at(60));
+            health
+        };
+        for (mut health, reason, duration, until) in [
+            (healthy(), CooldownReason::Invalid, None, Some(130)),
+            (healthy(), CooldownReason::Overloaded, None, None),
+            (healthy(), CooldownReason::Overloaded, seconds(5), Some(75)),
+            (probed(), CooldownReason::Invalid, None, None),
+            (probed(), CooldownReason::Invalid, seconds(5), Some(75)),
+        ] {
+            let before = health;
+            let epoch = health.epoch() - 1;
+            let replaced = health.record_refusal(epoch, reason, duration, at(70));
+            assert_eq!(replaced, until.map(|_| Health { probes: 0, ..before }));
+            assert_eq!(health.cooldown_until(), until.map(at), "{reason:?} {duration:?}");
+            assert_eq!(health.default_cooldowns, 0);
+        }
+    }
+
+    #[test]
+    fn second_refusal_in_an_epoch_never_ends_a_cooldown_earlier() {
+        let mut health = Health::default();
+        health.record_refusal(0, CooldownReason::Invalid, seconds(60), at(0));
+        health.record_refusal(health.epoch(), CooldownReason::Invalid, seconds(10), at(10));
+        assert_eq!(health.cooldown_until(), Some(at(60)));
+        health.cool_down_until(CooldownReason::Invalid, at(60));
+        assert_eq!(health.epoch(), 2, "the same end starts no new cooldown");
+        health.cool_down_until(CooldownReason::NoQuota, at(61));
+        assert_eq!(health.cooldown(), Some((at(61), CooldownReason::NoQuota)));
+    }
+
+    #[test]
+    fn stale_outcomes_change_nothing() {
+        let mut health = refused(CooldownReason::Invalid);
+        assert!(!health.record_success(health.epoch() - 1));
+        assert!(!health.is_healthy());
+        health.reset();
+        assert_eq!((health.is_healthy(), health.epoch()), (true, 2));
+    }
+
+    #[test]
+    fn refusal_is_reverted_unless_something_has_changed_since() {
+        let mut health = Health::default();
+        refuse(&mut health, CooldownReason::Invalid, None, at(0));
+        health.begin_attempt(false, at(60));
+        let before = health.record_refusal(health.epoch(), CooldownReason::Invalid, None, at(60));
+        let mut changed = health;
+        health.restore(before.unwrap());
+        assert_eq!(
+            health.cooldown_until(),
+            Some(at(60)),
+            "the first cooldown, without its probe"
+        );
+        assert_eq!(health.epoch(), 4);
+        refuse(&mut health, CooldownReason::Invalid, None, at(60));
+        assert_eq!(
+            health.cooldown_until(),
+            Some(at(180)),
+            "the second default duration"
+        );
+
+        changed.start_cooldown(CooldownReason::Invalid, at(500));
+        changed.restore(before.unwrap());
+        assert_eq!(changed.cooldown_until(), Some(at(500)));
+    }
+
+    #[test]
+    fn cooldown_is_saved_with_the_time_that_is_left() {
+        let health = refused(CooldownReason::NoQuota);
+        let saved = SavedCooldown {
+            reason: CooldownReason::NoQuota,
+            ends_in_ms: 50_000,
+        };
+        assert_eq!(health.save(at(10)), Some(saved));
+        assert_eq!(Health::default().save(at(10)), None);
+    }
+}
