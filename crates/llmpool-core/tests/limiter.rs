@@ -192,12 +192,12 @@ fn forbidden_key_is_probed_by_one_attempt_only() {
     limiter.record_success(&before[3], until);
     limiter.release(&mut before[3], true, until);
     assert_eq!(
-        limiter.key_availability_at(target, keys[0], START),
+        limiter.key_availability_at(target, keys[0], until),
         KeyAvailability::Probing
     );
     limiter.record_success(&probe, until);
     assert_eq!(
-        limiter.key_availability_at(target, keys[0], START),
+        limiter.key_availability_at(target, keys[0], until),
         KeyAvailability::Healthy
     );
 }
@@ -835,4 +835,21 @@ fn key_whose_rejection_has_ended_before_its_pause_is_not_lost() {
     let lost = limiter.lost_keys(target, any, seconds(2.0));
     assert!(matches!(lost, Some(KeyAvailability::Invalid(_))), "{lost:?}");
     assert_eq!(limiter.lost_keys(target, any, seconds(100.0)), None);
+}
+
+/// The key is rejected for all models while a probe for a model that it may not use is in flight.
+#[test]
+fn probe_of_a_denied_model_does_not_hide_that_the_key_is_rejected() {
+    let (mut limiter, keys, denied) = limiter(1, None, None);
+    let other = limiter.add_target(&keys, None, START);
+    let mut refused = acquire(&mut limiter, denied, START).unwrap();
+    limiter.record_refusal(&refused, CooldownReason::Forbidden, None, START);
+    limiter.release(&mut refused, true, START);
+    acquire(&mut limiter, denied, seconds(60.0)).unwrap();
+    let of_other = acquire(&mut limiter, other, seconds(61.0)).unwrap();
+    limiter.record_refusal(&of_other, CooldownReason::Invalid, None, seconds(61.0));
+    let invalid = KeyAvailability::Invalid(seconds(121.0));
+    let now = seconds(62.0);
+    assert_eq!(limiter.key_availability_at(denied, keys[0], now), invalid);
+    assert_eq!(limiter.lost_keys(denied, KeyConstraint::Any, now), Some(invalid));
 }

@@ -116,6 +116,19 @@ impl KeySet {
         })
     }
 
+    /// Returns the keys to which the constraint restricts a request.
+    pub(super) fn ids(&self, constraint: KeyConstraint, table: &KeyTable) -> impl Iterator<Item = KeyId> {
+        let restriction = self.restriction(constraint, table).into_iter();
+        restriction.flat_map(|(group, key)| {
+            let groups = group.map_or(&self.groups[..], |group| &self.groups[group..=group]);
+            let keys = groups.iter().flat_map(move |group| match key {
+                Some(key) => &group.keys[key..=key],
+                None => &group.keys[..],
+            });
+            keys.map(|key| key.id)
+        })
+    }
+
     #[inline(always)]
     pub(super) fn key(&self, place: KeyPlace) -> &SetKey {
         &self.groups[place.group].keys[place.key]

@@ -2,14 +2,14 @@
 //!
 //! An attempt is charged to all counters of the set at once. Each counter recovers independently.
 //!
-//! Two counters stand behind `rpm`: a window of the last 60 s, and a token bucket, the *pace*, that spreads
+//! Two counters stand behind `rpm`: a window of the last 60 s, and a token bucket that spreads
 //! requests over the minute. The window alone would admit the requests of a minute at once. A token bucket
 //! alone could only ensure the limit at the cost of its burst: the larger the burst, the lower the rate. With
-//! both, the burst does not reduce the rate. Where the window was full, the pace starts again with one token,
+//! both, the burst does not reduce the rate. Where the window was full, the bucket starts again with one token,
 //! so that sustained load is paced evenly after the first minute instead of repeating the burst every minute.
 //!
 //! A refusal by the provider shows that the provider does not admit the burst. For ten minutes after a
-//! refusal, the pace therefore admits requests one at a time, at the same rate.
+//! refusal, the bucket therefore admits requests one at a time, at the same rate.
 //!
 //! Invariants of `rpm`:
 //! - In any 60.25 s, the charges minus the refunds are at most the limit. The quarter of a second is a guard
@@ -31,11 +31,11 @@ use crate::time::Timestamp;
 /// Time after a refusal in which `rpm` admits one request at a time.
 const SINGLE_DURATION: Duration = Duration::from_secs(10 * 60);
 
-/// The counters are boxed because most keys have none.
+/// The counters (buckets and windows) are boxed because most keys have none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LimitSet {
     limits: Limits,
-    /// Whether there is any counter. Most keys have none.
+    /// Whether there is any counter.
     is_counted: bool,
     pub(super) in_flight: u32,
     /// Number of charged tokens that are still estimates. Some of these tokens may be returned when the
@@ -44,7 +44,7 @@ pub(super) struct LimitSet {
     /// Ensures `rate_limit`.
     bucket: Option<Box<Bucket>>,
     /// Spreads the requests of `rpm` over the minute.
-    pace: Option<Box<Bucket>>,
+    minute_bucket: Option<Box<Bucket>>,
     /// Ensures `rpm`.
     minute: Option<Box<SlidingWindow>>,
     /// Ensures `tpm`.
@@ -70,8 +70,11 @@ impl LimitSet {
         self.limits = limits;
         self.is_counted =
             limits.rate_limit.is_some() || [limits.rpm, limits.tpm, limits.rpd].iter().any(Option::is_some);
-        let pace = limits.per_minute_bucket().ok().flatten();
-        for (bucket, rate_limit) in [(&mut self.bucket, limits.rate_limit), (&mut self.pace, pace)] {
+        let minute_bucket = limits.per_minute_bucket().ok().flatten();
+        for (bucket, rate_limit) in [
+            (&mut self.bucket, limits.rate_limit),
+            (&mut self.minute_bucket, minute_bucket),
+        ] {
             match (&mut *bucket, rate_limit) {
                 (Some(bucket), Some(rate_limit)) => bucket.set_rate_limit(rate_limit, seq, now),
                 _ => *bucket = rate_limit.map(|rate_limit| Box::new(Bucket::new(rate_limit, seq))),
@@ -107,7 +110,7 @@ impl LimitSet {
 
     /// Returns whether a configured rate limit spreads the starts of waiting attempts over time.
     pub(super) fn is_paced(&self) -> bool {
-        self.bucket.is_some() || self.pace.is_some()
+        self.bucket.is_some() || self.minute_bucket.is_some()
     }
 
     pub(super) fn has_slot(&self) -> bool {
@@ -125,8 +128,9 @@ impl LimitSet {
         Obstacle::both(slot, reached)
     }
 
-    /// Returns the time from which all counters admit `demand`, and the kind of limit that delays `demand`
-    /// longest. `None` if all counters admit `demand` at `now`.
+    /// Returns the time from which all counters admit `demand` or, if it is more than one of them ever admits at
+    /// once, the time at which to examine it again, and the kind of limit that delays `demand` longest. `None` if
+    /// all counters admit `demand` at `now`.
     pub(super) fn available_at(&self, demand: Demand, now: Timestamp) -> Option<(Timestamp, LimitKind)> {
         let latest = self.admitted_at(u64::from(demand.requests), demand.tokens, 0, now);
         latest.filter(|(until, _)| *until > now)
@@ -156,7 +160,7 @@ impl LimitSet {
         }
         let mut latest = None;
         let mut add = |at: Timestamp, kind| latest = latest.max(Some((at, kind)));
-        for bucket in [&self.bucket, &self.pace].into_iter().flatten() {
+        for bucket in [&self.bucket, &self.minute_bucket].into_iter().flatten() {
             add(bucket.ready_at(requests, now), LimitKind::Requests);
         }
         let tokens = u64::from(tokens);
@@ -190,11 +194,11 @@ impl LimitSet {
         if !self.is_counted {
             return;
         }
-        if let (Some(pace), Some(minute)) = (&mut self.pace, &self.minute) {
+        if let (Some(minute_bucket), Some(minute)) = (&mut self.minute_bucket, &self.minute) {
             // `ZERO` if the window has had room since the last charge.
             let full_until = minute.ready_at(1, 0, Timestamp::ZERO);
             if full_until > Timestamp::ZERO && full_until <= now {
-                pace.cap_at(1, seq, full_until);
+                minute_bucket.cap_at(1, seq, full_until);
             }
         }
         for bucket in self.buckets_mut() {
@@ -216,7 +220,7 @@ impl LimitSet {
     }
 
     fn buckets_mut(&mut self) -> impl Iterator<Item = &mut Box<Bucket>> {
-        [&mut self.bucket, &mut self.pace].into_iter().flatten()
+        [&mut self.bucket, &mut self.minute_bucket].into_iter().flatten()
     }
 
     /// Returns each window with the amount that an attempt with this demand takes from it.
@@ -252,8 +256,8 @@ impl LimitSet {
     /// Records that the provider refused a request because of a rate limit, although the configured limits
     /// admitted it: for ten minutes, `rpm` admits one request at a time.
     pub(super) fn record_refusal(&mut self, now: Timestamp) {
-        if let Some(pace) = &mut self.pace {
-            pace.admit_single_until(now + SINGLE_DURATION, now);
+        if let Some(minute_bucket) = &mut self.minute_bucket {
+            minute_bucket.admit_single_until(now + SINGLE_DURATION, now);
         }
     }
 
@@ -268,10 +272,13 @@ impl LimitSet {
         let missing =
             |bucket: &Option<Box<Bucket>>| bucket.as_ref().map_or(0.0, |bucket| bucket.missing(now));
         let charges = |window: &Option<Box<SlidingWindow>>| window.as_ref().map(|window| window.save(now));
-        let single = self.pace.as_ref().map(|pace| pace.single_until.since(now));
+        let single = self
+            .minute_bucket
+            .as_ref()
+            .map(|minute_bucket| minute_bucket.single_until.since(now));
         SavedState {
             missing_in_bucket: missing(&self.bucket),
-            missing_in_minute: missing(&self.pace),
+            missing_in_minute: missing(&self.minute_bucket),
             single_for_ms: single.map_or(0, millis),
             minute: charges(&self.minute).unwrap_or_default(),
             tokens: charges(&self.tokens).unwrap_or_default(),
@@ -282,13 +289,13 @@ impl LimitSet {
 
     /// Adds charges that were saved `elapsed` ago to the counters of the configured limits.
     pub(super) fn load(&mut self, state: &SavedState, elapsed: Duration, seq: u64, now: Timestamp) {
-        if let Some(pace) = &mut self.pace {
+        if let Some(minute_bucket) = &mut self.minute_bucket {
             let single = remaining(state.single_for_ms, elapsed).min(SINGLE_DURATION);
-            pace.admit_single_until(now + single, now);
+            minute_bucket.admit_single_until(now + single, now);
         }
         for (bucket, missing) in [
             (&mut self.bucket, state.missing_in_bucket),
-            (&mut self.pace, state.missing_in_minute),
+            (&mut self.minute_bucket, state.missing_in_minute),
         ] {
             if let Some(bucket) = bucket {
                 bucket.charge_missing(missing, elapsed, seq, now);
@@ -300,7 +307,7 @@ impl LimitSet {
             (&mut self.day, &state.day),
         ] {
             if let Some(window) = window {
-                window.load(charges, elapsed, seq, now);
+                window.load(charges, elapsed, now);
             }
         }
     }

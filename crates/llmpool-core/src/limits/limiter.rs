@@ -110,8 +110,8 @@ impl Limiter {
         now: Timestamp,
     ) -> Result<Grant, Denial> {
         let state = &self.targets[target.index()];
-        let place = match state.wait(demand, now) {
-            Some(wait) => return Err(self.denial(target, demand, constraint, wait)),
+        let place = match state.denial(demand, now) {
+            Some(denial) => return Err(denial),
             None if state.key_set.is_none() && constraint == KeyConstraint::Any => None,
             None => match self.find_key(target, demand, constraint, older, now) {
                 Some(place) => Some(place),

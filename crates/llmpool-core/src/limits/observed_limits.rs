@@ -305,7 +305,8 @@ impl ObservedLimits {
         let is_probe = run.is_probe(sent_at);
         if !wait.is_provisional() {
             // The refusal that began the run may have been the fault of its request, and have taught nothing.
-            if self.unconfirmed.take().is_some() && infers && run.after_success.is_none() {
+            let is_first = self.unconfirmed.take().is_some() && run.after_success.is_none();
+            if is_first && infers && now.since(run.began) <= LONG_RUN {
                 self.infer(&mut run, now);
             }
         } else if !is_probe {

@@ -12,7 +12,8 @@ pub(super) struct Obstacle {
     pub(super) limit: Option<LimitKind>,
     /// Whether an attempt in flight may end the obstacle before `until`.
     pub(super) may_end_early: bool,
-    /// Whether waiting rarely helps: the key is disabled or was rejected, or its account has no quota.
+    /// Whether waiting rarely helps: the key is disabled or was rejected, or its account has no quota. Has no meaning
+    /// for targets.
     pub(super) is_lost: bool,
 }
 

@@ -41,7 +41,8 @@ pub struct SavedState {
     /// Requests that are missing in the full bucket of `rate_limit`.
     #[serde(skip_serializing_if = "is_default")]
     pub missing_in_bucket: f64,
-    /// Requests that are missing in the full bucket that spreads the requests of `rpm`.
+    /// Requests that are missing in the full bucket that spreads the requests of `rpm`. While they are admitted one at
+    /// a time, the bucket holds one request.
     #[serde(skip_serializing_if = "is_default")]
     pub missing_in_minute: f64,
     /// For how long the requests of `rpm` are admitted one at a time.

@@ -2,7 +2,7 @@
 //! one model of a provider.
 
 use super::demand::Demand;
-use super::denial::{Wait, WaitReason};
+use super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
 use super::key_set::KeySet;
 use super::limit_scope::LimitScope;
 use super::limits::Limits;
@@ -78,23 +78,26 @@ impl TargetState {
         }
     }
 
-    /// Returns what an attempt waits for, regardless of the key. `None` if the target allows the attempt.
-    pub(super) fn wait(&self, demand: Demand, now: Timestamp) -> Option<Wait> {
+    /// Returns why the target denies an attempt, regardless of the key. `None` if the target allows the attempt.
+    pub(super) fn denial(&self, demand: Demand, now: Timestamp) -> Option<Denial> {
         let Obstacle {
             until,
             limit,
             may_end_early,
             ..
         } = self.subject.obstacle(demand, now)?;
+        if let Some((kind, limit)) = self.subject.limit_set.exceeded_limit(demand) {
+            return Some(Denial::Unsatisfiable(Unsatisfiable::exceeds(demand, kind, limit)));
+        }
         let why = match limit {
             Some(kind) => WaitReason::Target(kind),
             None if self.subject.health.obstacle(now).is_some() => WaitReason::TargetCooldown,
             None => WaitReason::TargetConcurrency,
         };
-        Some(Wait {
+        Some(Denial::Wait(Wait {
             until,
             slot: may_end_early,
             why,
-        })
+        }))
     }
 }

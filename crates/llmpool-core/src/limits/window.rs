@@ -49,8 +49,7 @@ pub(super) struct SlidingWindow {
     charged: u64,
     /// Segments with charges that still count, in the order of their expiry.
     segments: VecDeque<WindowSegment>,
-    /// Charges with sequence numbers up to and including this one cannot be corrected: they were made before
-    /// the window was created, or before charges were loaded.
+    /// The charges of the window have later sequence numbers.
     fixed_seq: u64,
 }
 
@@ -59,6 +58,8 @@ struct WindowSegment {
     /// The time from which the segment no longer counts.
     expiry: Timestamp,
     charged: u64,
+    /// The part of `charged` that was loaded, and is not corrected.
+    loaded: u64,
 }
 
 impl SlidingWindow {
@@ -112,7 +113,11 @@ impl SlidingWindow {
             Some(last) if last.expiry > counts_until => last.charged += charged,
             _ => {
                 let expiry = counts_until + self.shape.segment;
-                self.segments.push_back(WindowSegment { expiry, charged });
+                self.segments.push_back(WindowSegment {
+                    expiry,
+                    charged,
+                    loaded: 0,
+                });
             }
         }
     }
@@ -122,19 +127,21 @@ impl SlidingWindow {
     pub(super) fn correct(&mut self, charge: ChargeId, before: u32, amount: u32) -> bool {
         let counts_until = charge.at + self.shape.span;
         let latest_expiry = counts_until + self.shape.segment;
-        let at = self
+        let end = self
             .segments
-            .partition_point(|segment| segment.expiry <= counts_until);
-        let segment = self.segments.get_mut(at);
+            .partition_point(|segment| segment.expiry <= latest_expiry);
+        let segment = self.segments.range_mut(..end).next_back();
         let Some(segment) =
-            segment.filter(|segment| charge.seq > self.fixed_seq && segment.expiry <= latest_expiry)
+            segment.filter(|segment| charge.seq > self.fixed_seq && segment.expiry > counts_until)
         else {
             return false;
         };
-        // Saturates, because the charge may be in a later segment if the clock has stepped back.
-        let corrected = (segment.charged + u64::from(amount)).saturating_sub(u64::from(before));
-        self.charged = self.charged + corrected - segment.charged;
-        segment.charged = corrected;
+        // Saturates, because the charge may be in another segment if the clock has stepped back, or if charges were
+        // loaded since.
+        let own = segment.charged - segment.loaded;
+        let corrected = (own + u64::from(amount)).saturating_sub(u64::from(before));
+        self.charged = self.charged + corrected - own;
+        segment.charged = segment.loaded + corrected;
         amount < before
     }
 
@@ -150,9 +157,8 @@ impl SlidingWindow {
     }
 
     /// Adds charges that were saved `elapsed` ago. They count for as long as they would have counted in the
-    /// process that saved them or, if this window has charges already, up to one segment longer. Charges with
-    /// sequence numbers up to and including `seq` can no longer be corrected.
-    pub(super) fn load(&mut self, saved: &[SavedCharge], elapsed: Duration, seq: u64, now: Timestamp) {
+    /// process that saved them or, if this window has charges already, up to one segment longer.
+    pub(super) fn load(&mut self, saved: &[SavedCharge], elapsed: Duration, now: Timestamp) {
         let segment = self.shape.segment.as_nanos() as u64;
         // All charges were made before now.
         let latest_expiry = now + self.shape.span + self.shape.segment;
@@ -172,10 +178,19 @@ impl SlidingWindow {
             let charged = u64::from(charge.amount);
             self.charged += charged;
             match self.segments.binary_search_by_key(&expiry, |known| known.expiry) {
-                Ok(at) => self.segments[at].charged += charged,
-                Err(at) => self.segments.insert(at, WindowSegment { expiry, charged }),
+                Ok(at) => {
+                    self.segments[at].charged += charged;
+                    self.segments[at].loaded += charged;
+                }
+                Err(at) => self.segments.insert(
+                    at,
+                    WindowSegment {
+                        expiry,
+                        charged,
+                        loaded: charged,
+                    },
+                ),
             }
         }
-        self.fixed_seq = seq;
     }
 }

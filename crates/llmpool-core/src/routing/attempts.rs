@@ -92,7 +92,7 @@ pub struct Attempts {
     /// The step after the last failure.
     next: NextAction,
     /// Whether the next attempt spends a retry if the call has already tried its key.
-    must_change_key: bool,
+    same_key_costs_retry: bool,
     /// The kinds of failures after which the call has made an attempt without spending a retry.
     repeated: Vec<FailureKind>,
 }
@@ -110,7 +110,7 @@ impl Attempts {
             yields: 0,
             tried_keys: BTreeMap::new(),
             next: NextAction::Admit,
-            must_change_key: false,
+            same_key_costs_retry: false,
             repeated: Vec::new(),
         }
     }
@@ -135,7 +135,7 @@ impl Attempts {
     /// `try_spend` takes one retry from the target's retry budget, and returns false if the budget is used
     /// up. It is called only if the attempt spends a retry.
     pub fn try_use_key(&mut self, key: KeyId, try_spend: impl FnOnce() -> bool) -> bool {
-        if !self.must_change_key || !self.tried_keys.contains_key(&key) {
+        if !self.same_key_costs_retry || !self.tried_keys.contains_key(&key) {
             return true;
         }
         self.try_spend_retry() && try_spend()
@@ -165,7 +165,7 @@ impl Attempts {
         if is_ambiguous || blame == Blame::Key {
             *tried = Some((failure.kind, is_ambiguous));
         }
-        self.must_change_key = false;
+        self.same_key_costs_retry = false;
         if is_rate && attempt.keeps_key {
             // No cooldown paces the attempts, so the backoff has to.
             self.next = if self.has_untried_key() {
@@ -179,7 +179,7 @@ impl Attempts {
             return self.record_ambiguous(failure, attempt.key, has_other_key, now);
         }
         self.next = match blame {
-            _ if self.is_repeated_freely(failure.kind, attempt) => NextAction::Admit,
+            _ if self.take_free_repeat(failure.kind, attempt) => NextAction::Admit,
             Blame::Request => NextAction::GiveUp,
             // Bad requests that are older than other calls would otherwise probe the key for ever.
             Blame::Key if attempt.refuses_others && self.policy.max_retries > 0 => {
@@ -199,7 +199,7 @@ impl Attempts {
 
     /// Returns whether the call makes another attempt after this failure without spending a retry, which it does
     /// once for each kind.
-    fn is_repeated_freely(&mut self, kind: FailureKind, attempt: FailedAttempt) -> bool {
+    fn take_free_repeat(&mut self, kind: FailureKind, attempt: FailedAttempt) -> bool {
         let is_free = match kind {
             FailureKind::StreamOptionsRefused => attempt.added_stream_options,
             kind => kind == FailureKind::DeadConnection,
@@ -244,8 +244,8 @@ impl Attempts {
     /// Makes the next attempt with another key, or, if a retry is left, with a key that the call has already tried.
     /// If `same_is_free`, the attempt spends no retry whatever its key, unless the call must not retry.
     fn try_key(&mut self, same_is_free: bool) -> NextAction {
-        self.must_change_key = !same_is_free || self.policy.max_retries == 0;
-        if !self.must_change_key || self.has_retry() || self.has_untried_key() {
+        self.same_key_costs_retry = !same_is_free || self.policy.max_retries == 0;
+        if !self.same_key_costs_retry || self.has_retry() || self.has_untried_key() {
             NextAction::Admit
         } else {
             NextAction::GiveUp

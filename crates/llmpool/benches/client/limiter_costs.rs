@@ -98,7 +98,7 @@ impl Operation {
                 }
             }
             "bound-to-busy" => {
-                self.acquire(Demand::ONE, KeyConstraint::Key(self.keys[0]))
+                self.acquire(Demand::ONE, KeyConstraint::Key(self.keys[self.keys.len() - 1]))
                     .unwrap();
             }
             "account-full" => {
@@ -127,7 +127,7 @@ impl Operation {
                 self.is_denied(tokens, KeyConstraint::Any);
             }
             "denied-slots" | "account-full" => self.is_denied(0, KeyConstraint::Any),
-            "bound-to-busy" => self.is_denied(0, KeyConstraint::Key(self.keys[0])),
+            "bound-to-busy" => self.is_denied(0, KeyConstraint::Key(self.keys[self.keys.len() - 1])),
             "unknown-reference" => {
                 let constraint = Affinity::default().constraint(&[1], &[], &self.limiter, self.target);
                 black_box(constraint).ok();

@@ -46,9 +46,9 @@ impl<W: Clone> Admission<W> {
             Event::Retry(target, _) => self.serve_target(target, now, wakes),
             Event::Return(target, ticket) => {
                 if let Some((_, outcome)) = self.uncollected.get_mut(&(target, ticket))
-                    && let AdmissionOutcome::Granted(mut grant) =
-                        std::mem::replace(outcome, AdmissionOutcome::Wait)
+                    && let &mut AdmissionOutcome::Granted(mut grant) = outcome
                 {
+                    *outcome = AdmissionOutcome::Wait;
                     self.change(now, wakes, |limiter| limiter.release(&mut grant, false, now));
                 }
             }

@@ -36,7 +36,7 @@ impl<W: Clone> Admission<W> {
             self.serve_target(target, now, wakes);
         }
         if let Some(key) = key {
-            let users: BTreeSet<_> = self.limiter.users(key).collect();
+            let users: Vec<_> = self.limiter.users(key).collect();
             for target in &users {
                 self.reject_without_keys(*target, now, wakes);
             }
@@ -67,33 +67,34 @@ impl<W: Clone> Admission<W> {
         let heads = self.queues[target.index()].heads();
         let heads = heads.map(|(constraint, position)| (position, target, constraint));
         self.blocked[target.index()].extend(heads);
-        let neighbours = self.limiter.neighbours(target);
-        self.serve(neighbours.iter().copied().collect(), now, wakes);
+        let neighbours = self.limiter.neighbours(target).to_vec();
+        self.serve(neighbours, now, wakes);
     }
 
     /// Serves the blocked heads of several targets, the oldest head first. When a head no longer waits for a key,
     /// also serves the younger heads for which no key was left before.
-    fn serve(&mut self, mut targets: BTreeSet<TargetId>, now: Timestamp, wakes: &mut Vec<W>) {
-        let mut served = Unbounded;
-        while let Some(head) = self.next_head(&targets, served) {
+    fn serve(&mut self, targets: Vec<TargetId>, now: Timestamp, wakes: &mut Vec<W>) {
+        let firsts = targets
+            .into_iter()
+            .filter_map(|target| self.next_head(target, Unbounded));
+        let mut heads: BTreeSet<BlockedHead> = firsts.collect();
+        while let Some(head) = heads.pop_first() {
             self.serve_head(head, now, wakes);
             let target = head.1;
+            heads.extend(self.next_head(target, Excluded(head)));
             if !self.blocked[target.index()].contains(&head) {
-                targets.extend(self.limiter.neighbours(target));
+                let neighbours = self.limiter.neighbours(target).iter();
+                heads.extend(neighbours.filter_map(|other| self.next_head(*other, Excluded(head))));
             }
-            served = Excluded(head);
         }
         // The grants may have changed what other requests wait for.
         self.serve_changed(now, wakes);
     }
 
-    /// Returns the oldest blocked head of the targets that is younger than the head served last.
-    fn next_head(&self, targets: &BTreeSet<TargetId>, served: Bound<BlockedHead>) -> Option<BlockedHead> {
-        let heads = targets.iter().filter_map(|target| {
-            let blocked = &self.blocked[target.index()];
-            blocked.range((served, Unbounded)).next()
-        });
-        heads.min().copied()
+    /// Returns the oldest blocked head of a target that is younger than the head served last.
+    fn next_head(&self, target: TargetId, served: Bound<BlockedHead>) -> Option<BlockedHead> {
+        let mut heads = self.blocked[target.index()].range((served, Unbounded));
+        heads.next().copied()
     }
 
     /// Asks the limiter for a grant for a queue head. Rejects the head if its deadline is too early, or if a lowered

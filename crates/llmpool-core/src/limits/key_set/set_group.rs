@@ -18,12 +18,13 @@ pub(in super::super) struct SetGroup {
     pub(super) id: QuotaGroupId,
     /// The keys of the group that the target may use, in ascending order.
     pub(super) keys: Vec<SetKey>,
-    /// The keys by load. `None` if there is only one key, so that a key without an account takes little memory.
+    /// The keys by load. `None` if there is only one key, as in most groups.
     index: Option<Box<ReadyIndex>>,
     /// The limits that were observed for the model of the target. `None` if all models of the account share one
     /// limit.
     pub(in super::super) own_observed: Option<ObservedLimits>,
-    /// The demand for which the group was set aside. [`Demand::ONE`] if it was not.
+    /// The demand for which the group is examined: that for which it or one of its keys was set aside last, or
+    /// [`Demand::ONE`].
     pub(super) short_of: Demand,
 }
 
@@ -34,7 +35,8 @@ pub(in super::super) struct SetKey {
     /// Not healthy if the provider accepts the key, but not for the model of the target. Such a key is not used
     /// for the target, except for an occasional probe.
     pub(in super::super) denial: Health,
-    /// The demand for which the key was set aside. [`Demand::ONE`] if it was not.
+    /// The demand for which the key is examined: that for which it or its group was set aside last, or
+    /// [`Demand::ONE`].
     pub(super) short_of: Demand,
 }
 

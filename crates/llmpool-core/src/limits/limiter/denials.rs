@@ -24,10 +24,10 @@ impl Limiter {
         if of_target.is_some() || state.key_set.is_none() && constraint == KeyConstraint::Any {
             return of_target.map(exceeds);
         }
-        let keys = self.keys_of(target).iter();
-        let keys = keys.filter(|id| self.key_table.allows(constraint, **id));
+        let set = state.key_set.iter();
+        let keys = set.flat_map(|set| set.ids(constraint, &self.key_table));
         let mut exceeded = keys.map(|id| {
-            let subjects = self.key_table.subjects(*id).into_iter();
+            let subjects = self.key_table.subjects(id).into_iter();
             let mut exceeded = subjects.filter_map(|subject| subject.limit_set.exceeded_limit(demand));
             exceeded.next()
         });
@@ -37,18 +37,6 @@ impl Limiter {
         first
             .filter(|_| exceeded.all(|limit| limit.is_some()))
             .map(exceeds)
-    }
-
-    /// Returns the denial of a request that has to wait or, if the limits can never admit it, is denied for good.
-    pub(super) fn denial(
-        &self,
-        target: TargetId,
-        demand: Demand,
-        constraint: KeyConstraint,
-        wait: Wait,
-    ) -> Denial {
-        let never = self.unsatisfiable(target, demand, constraint);
-        never.map_or(Denial::Wait(wait), Denial::Unsatisfiable)
     }
 
     /// Returns what a request that arrives at `now` would wait for. Reserves nothing. If only older requests
@@ -61,7 +49,7 @@ impl Limiter {
         now: Timestamp,
     ) -> WaitReason {
         let state = &self.targets[target.index()];
-        if let Some(wait) = state.wait(demand, now) {
+        if let Some(Denial::Wait(wait)) = state.denial(demand, now) {
             return wait.why;
         }
         let needs_key = constraint != KeyConstraint::Any || state.key_set.is_some();
@@ -132,7 +120,7 @@ impl Limiter {
             }
         };
         let until = keys.wait.until;
-        self.denial(target, demand, constraint, Wait { until, slot, why })
+        Denial::Wait(Wait { until, slot, why })
     }
 
     /// Returns the state of the key that recovers first if none of the keys that satisfy the constraint is worth

@@ -113,20 +113,21 @@ impl Limiter {
         if self.key_table.keys[key.index()].disabled {
             return KeyAvailability::Disabled;
         }
-        if healths.clone().any(Health::is_probing) {
-            return KeyAvailability::Probing;
-        }
-        let cooldowns = healths.filter_map(Health::cooldown);
-        let latest = cooldowns.max_by_key(|(until, _)| *until);
-        let is_running = latest.is_some_and(|(until, _)| until > now);
+        let is_probing = healths.clone().any(Health::is_probing);
+        let latest = healths
+            .filter_map(Health::cooldown)
+            .max_by_key(|(until, _)| *until);
         // A pause for a rate limit hides no other reason.
         match (latest, observed.paused_until(now)) {
-            (Some((until, reason)), pause) if is_running || pause.is_none() => {
+            (Some((until, reason)), pause) if until > now => {
                 KeyAvailability::cooldown(reason, until.max(pause.unwrap_or(until)))
             }
-            (_, None) => KeyAvailability::Healthy,
-            (_, Some(_)) if observed.is_probing(now) => KeyAvailability::Probing,
+            (_, pause) if is_probing || pause.is_some() && observed.is_probing(now) => {
+                KeyAvailability::Probing
+            }
             (_, Some(until)) => KeyAvailability::Throttled(until),
+            (Some((until, reason)), None) => KeyAvailability::cooldown(reason, until),
+            (None, None) => KeyAvailability::Healthy,
         }
     }
 

@@ -1033,6 +1033,19 @@ fn refusal_that_confirms_a_run_teaches_what_the_first_one_could_not() {
     }
 }
 
+/// What was sent in the minute before the run cannot be told any more.
+#[test]
+fn refusal_that_confirms_a_run_late_teaches_nothing() {
+    let mut key = Key::new();
+    key.send_evenly(600, 0, 60_000);
+    let wait = RefusalWait::Provisional(Some(ms(30_000)));
+    key.send(60_000).send(60_000);
+    key.0.record_refusal(at(60_000), wait, false, at(60_000));
+    key.refuse(60_000, UNKNOWN, 62_001);
+    assert_eq!(key.0.rate, None);
+    assert_eq!(key.ready(62_001), 90_000);
+}
+
 // reproduction 9
 #[test]
 fn restore_leaves_a_run_that_something_else_confirms() {

@@ -225,7 +225,7 @@ fn charge_after_loading_can_be_corrected() {
     let loaded = saved(10, after_minutes(15), after_minutes(15));
     let mut window = SlidingWindow::day(100, 0);
     window.charge(5, after_minutes(40));
-    window.load(&loaded, Duration::ZERO, 2, after_minutes(61));
+    window.load(&loaded, Duration::ZERO, after_minutes(61));
     let (seq, at) = (3, after_minutes(62));
     window.charge(20, at);
     window.correct(ChargeId { seq, at }, 20, 80);
@@ -241,7 +241,7 @@ fn expired_charge_corrects_nothing_that_was_loaded() {
     let now = after_minutes(24 * 60 + 23);
     window.charge(1, now);
     // The loaded charge ends when one that was made at 21 minutes can end.
-    window.load(&loaded, Duration::from_secs((24 * 60 + 8) * 60), 2, now);
+    window.load(&loaded, Duration::from_secs((24 * 60 + 8) * 60), now);
     assert_eq!(window.available(now), 89);
     window.correct(charge, 50, 0);
     assert_eq!(window.available(now), 89);
@@ -254,7 +254,7 @@ fn loaded_charge_counts_for_no_longer_than_a_new_one() {
         amount: 100,
     };
     for mut window in [SlidingWindow::day(100, 0), SlidingWindow::minute(100, 0)] {
-        window.load(&[forever], Duration::ZERO, 1, START);
+        window.load(&[forever], Duration::ZERO, START);
         let mut new = SlidingWindow::new(100, window.shape, 0);
         new.charge(100, START);
         assert_eq!(window.ready_at(1, 0, START), new.ready_at(1, 0, START));
@@ -269,7 +269,7 @@ fn loaded_charges_of_many_windows_share_segments() {
     let now = after_minutes(1500);
     for second in 1..=900 {
         let at = now - Duration::from_secs(1000 - second);
-        window.load(&saved(1, at, at), now.since(at), 2, now);
+        window.load(&saved(1, at, at), now.since(at), now);
     }
     assert_eq!(window.available(now), 100);
     assert!(window.segments.len() <= 3, "{}", window.segments.len());
@@ -286,10 +286,38 @@ fn loaded_charges_expire_beside_those_of_a_new_process() {
     let loaded = saved(60, after_minutes(0), after_minutes(0));
     let mut window = SlidingWindow::day(100, 0);
     window.charge(40, after_minutes(1));
-    window.load(&loaded, Duration::from_secs(22 * 3600), 2, after_minutes(2));
+    window.load(&loaded, Duration::from_secs(22 * 3600), after_minutes(2));
     let expiry = window.ready_at(60, 0, after_minutes(2));
     assert!(
         (after_minutes(120)..=after_minutes(150)).contains(&expiry),
         "{expiry:?}"
     );
+}
+
+/// A limiter whose attempts are in flight gets the charges of another one.
+#[test]
+fn charge_is_corrected_beside_loaded_ones() {
+    for before in [true, false] {
+        let mut window = SlidingWindow::minute(10_000, 0);
+        if before {
+            window.charge(8_000, START);
+        }
+        let millis = [60_100, 60_300, 60_400];
+        let loaded = millis.map(|counts_for_ms| SavedCharge {
+            counts_for_ms,
+            amount: 10,
+        });
+        window.load(&loaded, Duration::ZERO, START);
+        if !before {
+            window.charge(8_000, START);
+        }
+        let charge = ChargeId { seq: 1, at: START };
+        assert!(window.correct(charge, 8_000, 500));
+        assert_eq!(window.available(START), 9_470, "{before}");
+        assert!(!window.correct(charge, 500, 9_000));
+        assert_eq!(window.available(START), 970, "{before}");
+        window.correct(charge, 9_000, 0);
+        window.correct(charge, 9_000, 0);
+        assert_eq!(window.available(START), 9_970, "what was loaded is not corrected");
+    }
 }
