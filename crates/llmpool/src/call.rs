@@ -90,7 +90,11 @@ pub(crate) async fn run(
                 return Err(call.give_up());
             }
             NextAction::Retry(until) => clock::sleep_until(until).await,
-            NextAction::Yield(until) => clock::sleep_until(until.min(call.deadlines.deadline)).await,
+            NextAction::Yield(until) => {
+                clock::sleep_until(until.min(call.deadlines.deadline)).await;
+                // Others probe the key first: this call may be refused whatever the state of the key.
+                call.ticket = target.provider.admission.next_ticket();
+            }
             NextAction::GiveUp => return Err(call.give_up()),
         }
         now = clock::now();

@@ -42,7 +42,8 @@ pub enum NextAction {
     /// Take one retry from the target's retry budget, and give up if none is left. Then wait until the given
     /// time, which may have passed, without a place in the wait queue.
     Retry(Timestamp),
-    /// Wait like that, but take no retry from the budget of the target.
+    /// Wait like that, but take no retry from the budget of the target, and lose the place in the order of arrival, so
+    /// that other calls probe the keys first.
     Yield(Timestamp),
     /// Give up, and return the last failure to the caller.
     GiveUp,
