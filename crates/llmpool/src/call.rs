@@ -109,6 +109,7 @@ struct Call<'a> {
     /// Time at which the call acquired its most recent permit. Before the first permit, the start of the
     /// call.
     admitted: Timestamp,
+    /// The place of the call in the wait queue. A call that yields gets a new one.
     ticket: Ticket,
     attempts: Attempts,
     /// The encoded request of the previous attempt, which the next attempt sends again. `None` if the next

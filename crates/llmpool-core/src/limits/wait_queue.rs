@@ -1,7 +1,7 @@
 //! The wait queue of one target.
 //!
-//! A call receives its ticket once, on arrival, and keeps the ticket when it is retried. Thus a call never
-//! waits behind a younger call of the same caller. Between callers, the order is [fair](super::fairness).
+//! A call receives its ticket on arrival, and keeps the ticket when it is retried, except after a refusal without
+//! a readable cause. Thus a call never waits behind a younger ticket of the same caller. Between callers, the order is [fair](super::fairness).
 //! Requests that are constrained to a key or quota group wait in separate queues, so that they do not hold up
 //! requests that any key can serve.
 //!

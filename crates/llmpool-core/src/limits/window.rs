@@ -49,8 +49,8 @@ pub(super) struct SlidingWindow {
     charged: u64,
     /// Segments with charges that still count, in the order of their expiry.
     segments: VecDeque<WindowSegment>,
-    /// The charges of the window have later sequence numbers.
-    fixed_seq: u64,
+    /// The latest sequence number when the window was created. Its charges have later ones.
+    created_seq: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +71,7 @@ impl SlidingWindow {
             shape,
             charged: 0,
             segments: VecDeque::new(),
-            fixed_seq: seq,
+            created_seq: seq,
         }
     }
 
@@ -132,7 +132,7 @@ impl SlidingWindow {
             .partition_point(|segment| segment.expiry <= latest_expiry);
         let segment = self.segments.range_mut(..end).next_back();
         let Some(segment) =
-            segment.filter(|segment| charge.seq > self.fixed_seq && segment.expiry > counts_until)
+            segment.filter(|segment| charge.seq > self.created_seq && segment.expiry > counts_until)
         else {
             return false;
         };
