@@ -100,7 +100,7 @@ impl Cell {
         cells
     }
 
-    /// Returns the cells that also run over loopback sockets, in real time. A minute is too short to count windows of 60 s.
+    /// Returns the cells that also run over loopback sockets, in real time. Their windows are short, so that a run takes 200 s.
     pub(crate) fn over_sockets() -> Vec<Self> {
         let cells = [
             (Enforced::Bucket, Disclosure::Nothing, Configured::TrueBucket),
@@ -173,14 +173,19 @@ impl Cell {
         }
     }
 
-    /// Runs the cell in paused time. Counts whole windows: those of 60 s from the third, four of them; others between 30 s and 200 s.
+    /// Returns the whole windows that are counted: those of 60 s from the third, four of them; others between 30 s and 200 s.
+    fn counted(&self, limit: &RequestLimit) -> Range<Duration> {
+        if self.enforced.is_long() {
+            whole_windows(limit, 120 * SECOND, 420 * SECOND)
+        } else {
+            whole_windows(limit, 30 * SECOND, 200 * SECOND)
+        }
+    }
+
+    /// Runs the cell in paused time.
     pub(crate) async fn run(&self, seed: u64) -> Sample {
         let settings = self.provider().settings(seed);
-        let counted = if self.enforced.is_long() {
-            whole_windows(&settings.limit, 120 * SECOND, 420 * SECOND)
-        } else {
-            whole_windows(&settings.limit, 30 * SECOND, 200 * SECOND)
-        };
+        let counted = self.counted(&settings.limit);
         let provider = RateLimitedProvider::new(settings);
         let target = self.configured.target(&provider, None);
         let record =
@@ -188,14 +193,14 @@ impl Cell {
         self.sample(&record, counted)
     }
 
-    /// Runs the cell over a loopback socket in real time, for a minute at most.
+    /// Runs the cell over a loopback socket, in real time.
     pub(crate) async fn run_over_socket(&self, seed: u64) -> Sample {
         let settings = self.provider().settings(seed);
-        let counted = whole_windows(&settings.limit, 20 * SECOND, 58 * SECOND);
+        let counted = self.counted(&settings.limit);
         let provider = RateLimitedProvider::new(settings);
         let url = provider.listen().await;
         let target = self.configured.target(&provider, Some(&url));
-        let record = load::closed_loop(&target, &provider, counted.end, 60 * SECOND).await;
+        let record = load::closed_loop(&target, &provider, counted.end, counted.end + 2 * SECOND).await;
         self.sample(&record, counted)
     }
 

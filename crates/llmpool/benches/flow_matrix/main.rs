@@ -13,7 +13,7 @@
 //!   the provider serves 95 % of the rate before the brown-out, both over 10 s and over 30 s. `peak` is the largest number of requests in any later
 //!   second, relative to the limit. `failed after` counts the calls that fail later than 30 s after the brown-out.
 //! - `stray`: a share of the requests is refused although within the limit. `cost` is the loss compared with a run without such refusals.
-//! - `sockets` (with `--sockets` only): cells of `matrix` over loopback sockets and in real time, from 20 s to 58 s, with one seed.
+//! - `sockets` (with `--sockets` only): cells of `matrix` over loopback sockets and in real time, with one seed. Takes 200 s.
 //!
 //! | word | window of the provider's limit |
 //! |---|---|
