@@ -52,9 +52,7 @@ impl Limiter {
         if let Some(Denial::Wait(wait)) = state.denial(demand, now) {
             return wait.why;
         }
-        let needs_key = constraint != KeyConstraint::Any || state.key_set.is_some();
-        if needs_key
-            && self.find_key(target, demand, constraint, &[], now).is_none()
+        if self.find_key(target, demand, constraint, &[], now).is_none()
             && let Denial::Wait(wait) = self.no_key(target, demand, constraint, now)
         {
             return wait.why;

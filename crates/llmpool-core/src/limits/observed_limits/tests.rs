@@ -274,6 +274,18 @@ fn reset_forgets_all_that_was_observed() {
 }
 
 #[test]
+fn pace_without_a_pause_is_saved_and_refills_until_it_is_loaded() {
+    let mut key = Key::paced(2.0, 0);
+    key.0.level = -0.5;
+    let saved = key.0.save(at(0)).unwrap();
+    assert_eq!((saved.per_second, saved.paused_for_ms), (Some(2.0), None));
+    assert_eq!(Key::new().0.save(at(0)), None);
+    let mut loaded = Key::new();
+    loaded.0.load(&saved, ms(250), at(1_000));
+    assert_eq!(loaded.ready(1_000), 1_500, "at level 0 after 250 ms");
+}
+
+#[test]
 fn loaded_pace_makes_a_known_one_no_faster() {
     // (saved: pace, pace that worked, idle time in ms; afterwards: pace, pace that worked, confirmed at)
     for (saved, rate, worked, confirmed_at) in [
