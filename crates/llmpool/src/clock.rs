@@ -30,8 +30,16 @@ fn origin() -> Instant {
 
 /// Returns the current time, measured from an hour before the first use of the clock in this process.
 pub(crate) fn now() -> Timestamp {
+    timestamp_of(Instant::now())
+}
+
+fn timestamp_of(at: Instant) -> Timestamp {
     let origin = origin();
-    START + Instant::now().saturating_duration_since(origin)
+    match at.checked_duration_since(origin) {
+        Some(since) => START + since,
+        // The paused clock of a test can start before another test in the same process uses the clock first.
+        None => START - origin.saturating_duration_since(at),
+    }
 }
 
 /// Returns the system time as a duration since the Unix epoch.
@@ -107,8 +115,10 @@ where
 }
 
 fn instant_of(at: Timestamp) -> Instant {
-    origin()
-        .checked_add(at.since(START))
+    // One of the two differences is zero.
+    let later = origin().checked_add(at.since(START));
+    later
+        .and_then(|later| later.checked_sub(START.since(at)))
         .unwrap_or_else(|| Instant::now() + MAX_SLEEP)
 }
 
@@ -129,6 +139,16 @@ mod tests {
         timer.set(start + Duration::from_secs(3));
         std::future::poll_fn(|cx| timer.poll(cx)).await;
         assert_eq!(now().since(start).as_millis(), 3000);
+    }
+
+    #[test]
+    fn times_before_the_first_use_of_the_clock_are_told_apart() {
+        for ms in [0, 1, 2] {
+            let before = Duration::from_millis(ms);
+            let instant = origin().checked_sub(before).unwrap();
+            assert_eq!(timestamp_of(instant), START - before);
+            assert_eq!(instant_of(START - before), instant);
+        }
     }
 
     #[tokio::test(start_paused = true)]
