@@ -1,0 +1,158 @@
+//! What a failed attempt reports: its cause, the status and the request ID of its response. Time is paused.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use llmpool::chat::ChatRequest;
+use llmpool::transport::{Connect, ConnectError, Connected};
+use llmpool::{
+    ApiKeyPool, CallOptions, Error, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible, TargetSettings,
+    Timeouts,
+};
+use support::{Action, STREAM_HEAD, ScriptedProvider, chunk_json, error, events, stream_of};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn target(connector: Arc<dyn Connect>, max_retries: u32) -> OpenAiCompatible {
+    let pool = ApiKeyPool::new("p", ["k"]).unwrap();
+    let settings = TargetSettings {
+        max_retries,
+        timeouts: Timeouts {
+            first_content: Some(20 * SECOND),
+            idle: Some(10 * SECOND),
+            ..Timeouts::default()
+        },
+        ..TargetSettings::default()
+    };
+    OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(connector)
+        .build()
+        .unwrap()
+}
+
+/// Makes one attempt that is answered with `action`, and returns the error of the call.
+async fn failure_of(
+    action: impl Fn() -> Action + Send + Sync + 'static,
+    stream: bool,
+    timeout: Option<Duration>,
+) -> Error {
+    let target = target(ScriptedProvider::new(move |_, _| action()), 0);
+    let options = CallOptions {
+        timeout,
+        ..CallOptions::default()
+    };
+    let request = ChatRequest::user("hi");
+    if !stream {
+        return target.chat_with(&request, &options).await.unwrap_err();
+    }
+    match target.chat_stream_with(&request, &options).await {
+        Ok(stream) => stream.into_response().await.unwrap_err(),
+        Err(error) => error,
+    }
+}
+
+fn stream_with_id(data: &[&str]) -> Vec<u8> {
+    let data: Vec<String> = data.iter().map(|data| (*data).to_owned()).collect();
+    let stream = String::from_utf8(stream_of(&data)).unwrap();
+    stream
+        .replacen("OK\r\n", "OK\r\nx-request-id: req-7\r\n", 1)
+        .into_bytes()
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_attempts_report_status_and_request_id() {
+    let refused = || error(500, "x-request-id: req-7\r\n", "odd");
+    let failed = || stream_with_id(&[r#"{"error":{"message":"m","code":"odd"}}"#]);
+    let empty = || stream_with_id(&["[DONE]"]);
+    let answers: [(fn() -> Vec<u8>, u16, FailureKind); 3] = [
+        (refused, 500, FailureKind::ServerError),
+        (failed, 200, FailureKind::ServerError),
+        (empty, 200, FailureKind::InvalidResponse),
+    ];
+    for (bytes, status, kind) in answers {
+        let error = failure_of(move || Action::Send(bytes()), true, None).await;
+        assert_eq!(error.kind(), ErrorKind::Attempt(kind));
+        assert_eq!(
+            (error.status(), error.request_id()),
+            (Some(status), Some("req-7"))
+        );
+        let attempt = &error.report().attempts[0];
+        assert_eq!(
+            (attempt.status, attempt.request_id.as_deref()),
+            (Some(status), Some("req-7"))
+        );
+    }
+}
+
+struct Unreachable;
+
+impl Connect for Unreachable {
+    fn connect(&self, _: &http::Uri) -> BoxFuture<'static, Result<Connected, ConnectError>> {
+        Box::pin(async { Err(ConnectError::new("no route to host")) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failed_connection_states_its_cause() {
+    let target = target(Arc::new(Unreachable), 0);
+    let error = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::Connect));
+    assert_eq!(error.provider_message(), Some("no route to host"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_that_is_not_http_is_told_from_a_lost_connection() {
+    let no_http = || Action::SendAndClose(b"220 mail.example ESMTP\r\n\r\n".to_vec());
+    let half_a_head = || Action::SendAndClose(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec());
+    for stream in [false, true] {
+        let error = failure_of(no_http, stream, None).await;
+        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
+        let error = failure_of(half_a_head, stream, None).await;
+        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::ConnectionLost));
+    }
+}
+
+/// The deadline of the call comes before the idle and the first-content timeout.
+#[tokio::test(start_paused = true)]
+async fn timeout_of_the_call_is_named_where_it_is_the_first() {
+    let half_a_body =
+        || Action::SendAndHang(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"choices\":".to_vec());
+    let nothing = || Action::SendAndHang(Vec::new());
+    for (action, stream) in [
+        (half_a_body as fn() -> Action, false),
+        (nothing, false),
+        (nothing, true),
+    ] {
+        let error = failure_of(action, stream, Some(5 * SECOND)).await;
+        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::DeadlineExceeded));
+    }
+    let error = failure_of(half_a_body, false, Some(60 * SECOND)).await;
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::IdleTimeout));
+}
+
+/// A stream that sends a lot before its first content is returned to the caller, and is not bought again when it fails.
+#[tokio::test(start_paused = true)]
+async fn long_start_of_a_stream_counts_as_content() {
+    for (kilobytes, requests) in [(900, 2), (1200, 1)] {
+        let role = chunk_json(r#"{"role":"assistant","content":""}"#, "null");
+        let padding = format!(
+            r#"{},"padding":"{}"}}"#,
+            &role[..role.len() - 1],
+            "x".repeat(100 << 10)
+        );
+        let padded = vec![padding.as_str(); kilobytes / 100];
+        let bytes = [STREAM_HEAD.as_bytes(), &events(&padded)].concat();
+        let script = ScriptedProvider::new(move |_, _| Action::SendAndClose(bytes.clone()));
+        let target = target(script.clone(), 1);
+        let failed = match target.chat_stream(&ChatRequest::user("hi")).await {
+            Ok(stream) => stream.into_response().await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert_eq!(script.requests(), requests, "{kilobytes} KiB: {failed}");
+    }
+}
