@@ -13,7 +13,7 @@ use llmpool::{
     ApiKeyPool, CallOptions, Error, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible, TargetSettings,
     Timeouts,
 };
-use support::{Action, STREAM_HEAD, ScriptedProvider, chunk_json, error, events, stream_of};
+use support::{Action, STREAM_HEAD, ScriptedProvider, answer, chunk_json, error, events, stream_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -66,16 +66,26 @@ fn stream_with_id(data: &[&str]) -> Vec<u8> {
 
 #[tokio::test(start_paused = true)]
 async fn failed_attempts_report_status_and_request_id() {
-    let refused = || error(500, "x-request-id: req-7\r\n", "odd");
-    let failed = || stream_with_id(&[r#"{"error":{"message":"m","code":"odd"}}"#]);
-    let empty = || stream_with_id(&["[DONE]"]);
-    let answers: [(fn() -> Vec<u8>, u16, FailureKind); 3] = [
-        (refused, 500, FailureKind::ServerError),
-        (failed, 200, FailureKind::ServerError),
-        (empty, 200, FailureKind::InvalidResponse),
-    ];
-    for (bytes, status, kind) in answers {
-        let error = failure_of(move || Action::Send(bytes()), true, None).await;
+    let id = "x-request-id: req-7\r\n";
+    let reported = r#"{"error":{"message":"m","code":"odd"}}"#;
+    for (bytes, stream, status, kind) in [
+        (error(500, id, "odd"), true, 500, FailureKind::ServerError),
+        (stream_with_id(&[reported]), true, 200, FailureKind::ServerError),
+        (
+            stream_with_id(&["[DONE]"]),
+            true,
+            200,
+            FailureKind::InvalidResponse,
+        ),
+        (answer(200, id, reported), false, 200, FailureKind::ServerError),
+        (
+            answer(200, id, "nonsense"),
+            false,
+            200,
+            FailureKind::InvalidResponse,
+        ),
+    ] {
+        let error = failure_of(move || Action::Send(bytes.clone()), stream, None).await;
         assert_eq!(error.kind(), ErrorKind::Attempt(kind));
         assert_eq!(
             (error.status(), error.request_id()),
@@ -86,6 +96,19 @@ async fn failed_attempts_report_status_and_request_id() {
             (attempt.status, attempt.request_id.as_deref()),
             (Some(status), Some("req-7"))
         );
+    }
+}
+
+/// The body of an error is awaited for five seconds.
+#[tokio::test(start_paused = true)]
+async fn late_body_of_an_error_still_tells_the_cause() {
+    let bytes = error(400, "", "context_length_exceeded");
+    let head = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+    for (seconds, kind) in [(4, FailureKind::ContextLength), (6, FailureKind::InvalidRequest)] {
+        let (head, body) = (bytes[..head].to_vec(), bytes[head..].to_vec());
+        let action = move || Action::SendInTwo(head.clone(), seconds * SECOND, body.clone());
+        let error = failure_of(action, false, None).await;
+        assert_eq!(error.kind(), ErrorKind::Attempt(kind), "{seconds} s");
     }
 }
 
