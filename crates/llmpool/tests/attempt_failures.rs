@@ -179,3 +179,27 @@ async fn long_start_of_a_stream_counts_as_content() {
         assert_eq!(script.requests(), requests, "{kilobytes} KiB: {failed}");
     }
 }
+
+/// Each key names another time, and the call may retry once. The key that failed first is available first.
+#[tokio::test(start_paused = true)]
+async fn failed_call_states_when_the_first_key_is_available() {
+    let waits = ["40", "100"];
+    let script = ScriptedProvider::new(move |number, _| {
+        let wait = format!("retry-after: {}\r\n", waits[number]);
+        Action::Send(error(429, &wait, "rate_limit_exceeded"))
+    });
+    let target = OpenAiCompatible::builder(
+        &ApiKeyPool::new("p", ["a", "b"]).unwrap(),
+        "m",
+        "http://scripted/v1",
+    )
+    .connector(script)
+    .build()
+    .unwrap();
+    let error = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
+    assert_eq!(error.report().attempts.len(), 2);
+    assert_eq!(
+        error.retry_in().map(|wait| wait.as_secs_f64().round()),
+        Some(40.0)
+    );
+}
