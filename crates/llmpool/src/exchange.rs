@@ -125,6 +125,7 @@ pub(crate) async fn send_attempt(
         // The provider ignored `stream` and sent a plain response.
         return Err(Failure {
             status: Some(response_head.status),
+            request_id: response_head.request_id,
             ..Failure::new(FailureKind::InvalidResponse)
         });
     }

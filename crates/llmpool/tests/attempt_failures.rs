@@ -13,7 +13,9 @@ use llmpool::{
     ApiKeyPool, CallOptions, Error, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible, TargetSettings,
     Timeouts,
 };
-use support::{Action, STREAM_HEAD, ScriptedProvider, answer, chunk_json, error, events, stream_of};
+use support::{
+    Action, COMPLETION, STREAM_HEAD, ScriptedProvider, answer, chunk_json, error, events, stream_of,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 

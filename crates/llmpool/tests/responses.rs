@@ -234,11 +234,12 @@ async fn stream_failing_after_content_is_an_error_without_retry() {
 // L56
 #[tokio::test(start_paused = true)]
 async fn long_echo_of_the_request_is_not_content() {
-    let long = "x".repeat(300_000);
+    let long = "x".repeat(700_000);
     let echo = json!({"id": "resp_1", "status": "in_progress", "instructions": long, "output": []});
     let start = |kind: &str| json!({"type": kind, "response": echo});
     let failed = json!({"type": "response.failed", "response": response("failed")});
-    let broken = vec![start("response.created"), start("response.in_progress"), failed];
+    let broken = ["created", "queued", "in_progress"].map(|kind| start(&format!("response.{kind}")));
+    let broken = [&broken[..], &[failed]].concat();
     let whole = stream("completed");
     let script = ScriptedProvider::new(move |number, _| {
         Action::Send(encode_stream(if number == 0 { &broken } else { &whole }, false))
