@@ -81,6 +81,12 @@ async fn failed_attempts_report_status_and_request_id() {
         ),
         (answer(200, id, reported), false, 200, FailureKind::ServerError),
         (
+            answer(200, id, COMPLETION),
+            true,
+            200,
+            FailureKind::InvalidResponse,
+        ),
+        (
             answer(200, id, "nonsense"),
             false,
             200,
