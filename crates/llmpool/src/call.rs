@@ -330,10 +330,6 @@ impl<'a> Call<'a> {
                 }
             }
             KeyOutcome::RestoreAll => {
-                if failure.kind == FailureKind::RateLimited {
-                    // A refused probe lengthens the pause, whatever the cause.
-                    self.cool_down_unclear(permit, &failure, is_first, refuses_others);
-                }
                 // Each cooldown may have replaced the one before it.
                 let cooldowns = self.cooldowns.drain(..).rev();
                 target.provider.admission.change(|limiter, now| {
