@@ -124,7 +124,7 @@ impl EmbeddingResponse {
 pub struct Embedding {
     /// Type of the JSON object: `embedding`.
     pub object: Option<String>,
-    index: Option<LenientU64>,
+    index: LenientU64,
     /// The vector of the text. `None` if the provider sent no vector.
     pub embedding: Option<Vector>,
     /// JSON fields that this struct does not define. Encoding preserves these fields.
@@ -148,7 +148,7 @@ impl Embedding {
     pub fn new(index: u64, vector: Vector) -> Self {
         Self {
             object: Some("embedding".to_owned()),
-            index: Some(LenientU64(index)),
+            index: index.into(),
             embedding: Some(vector),
             extra: UnknownFields::default(),
         }

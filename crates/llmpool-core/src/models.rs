@@ -59,7 +59,7 @@ pub struct Model {
     pub id: Option<String>,
     /// The object type, which is `model` in OpenAI's API. `None` if the provider does not send a type.
     pub object: Option<String>,
-    created: Option<LenientU64>,
+    created: LenientU64,
     /// The name of the organisation that owns the model.
     pub owned_by: Option<String>,
     /// The fields of the JSON object that this type does not define.
@@ -86,7 +86,7 @@ impl Model {
         Self {
             id: Some(id.into()),
             object: Some("model".to_owned()),
-            created: Some(LenientU64(created)),
+            created: created.into(),
             owned_by: Some(owned_by.into()),
             extra: UnknownFields::default(),
         }

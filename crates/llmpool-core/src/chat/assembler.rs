@@ -12,7 +12,6 @@ use super::content::Content;
 use super::delta_merge::MergedFields;
 use super::finish_reason::{FinishClass, FinishReason};
 use super::json::Json;
-use super::lenient_u64::LenientU64;
 use super::message::Message;
 use super::part::{Part, Thought};
 use super::response::{ChatCompletion, Choice};
@@ -52,10 +51,9 @@ impl Assembler {
         replace_text(&mut completion.model, chunk.model);
         replace_text(&mut completion.system_fingerprint, chunk.system_fingerprint);
         replace_text(&mut completion.service_tier, chunk.service_tier);
-        completion.created = match (completion.created, chunk.created) {
-            (None | Some(LenientU64(0)), Some(created)) => Some(created),
-            (known, _) => known,
-        };
+        if completion.created.get().unwrap_or(0) == 0 {
+            completion.created = chunk.created.or(completion.created);
+        }
         completion
             .object
             .get_or_insert_with(|| "chat.completion".to_owned());

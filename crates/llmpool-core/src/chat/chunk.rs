@@ -21,7 +21,7 @@ pub struct ChatChunk {
     pub id: Option<Arc<str>>,
     /// Type of the JSON object: `chat.completion.chunk`.
     pub object: Option<Arc<str>>,
-    pub(crate) created: Option<LenientU64>,
+    pub(crate) created: LenientU64,
     /// Name of the model that generated the completion.
     pub model: Option<Arc<str>>,
     /// Identifier of the provider's backend configuration. A new value means that the provider has changed
@@ -43,7 +43,7 @@ pub struct ChatChunk {
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ChunkChoice {
-    pub(crate) index: Option<LenientU64>,
+    pub(crate) index: LenientU64,
     /// Additions to the message of the choice.
     pub delta: Delta,
     /// Why the model stopped generating the choice. Usually present only in the last chunk of the choice.
@@ -65,7 +65,7 @@ impl ChunkChoice {
     /// Wraps `delta` as the additions of a chunk to the choice with index 0.
     pub(crate) fn first(delta: Delta) -> Self {
         Self {
-            index: Some(LenientU64(0)),
+            index: 0.into(),
             delta,
             ..Self::default()
         }
@@ -73,7 +73,7 @@ impl ChunkChoice {
 
     /// Returns the zero-based index of the choice, or 0 if the provider sent no index.
     pub fn index(&self) -> u64 {
-        self.index.map_or(0, |index| index.0)
+        self.index.get().unwrap_or(0)
     }
 }
 

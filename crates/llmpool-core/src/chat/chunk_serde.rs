@@ -84,7 +84,10 @@ impl<'de> Visitor<'de> for ChunkVisitor<'_> {
             let is_set = match bit {
                 Some(0) => set(&mut chunk.id, cached(&mut cache.id)?),
                 Some(1) => set(&mut chunk.object, cached(&mut cache.object)?),
-                Some(2) => set(&mut chunk.created, fields.next_value()?),
+                Some(2) => {
+                    chunk.created = fields.next_value()?;
+                    chunk.created.get().is_some()
+                }
                 Some(3) => set(&mut chunk.model, cached(&mut cache.model)?),
                 Some(4) => set(
                     &mut chunk.system_fingerprint,
@@ -160,7 +163,7 @@ impl Serialize for ChatChunk {
         for (bit, text) in strings {
             self.serialize_field(bit, text.as_deref(), &mut map)?;
         }
-        self.serialize_field(2, self.created.as_ref(), &mut map)?;
+        self.serialize_field(2, self.created.get().as_ref(), &mut map)?;
         let has_choices = !(self.extra.is_null(CHOICES) || self.extra.is_marked(CHOICES));
         let choices = Some(&self.choices).filter(|choices| has_choices || !choices.is_empty());
         self.serialize_field(CHOICES, choices, &mut map)?;

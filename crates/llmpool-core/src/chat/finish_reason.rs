@@ -45,6 +45,45 @@ pub(crate) enum FinishClass {
     Failed,
 }
 
+/// Finish reasons of an answer that reached a limit on tokens.
+const TRUNCATED: &[&str] = &[
+    "length",
+    "max_output_tokens",
+    "max_tokens",
+    "model_context_window_exceeded",
+    "model_length",
+];
+
+/// Finish reasons of an answer that a content filter ended, among them those of Gemini, Bedrock and Cohere.
+const FILTERED: &[&str] = &[
+    "blocklist",
+    "content_filter",
+    "content_filtered",
+    "error_toxic",
+    "guardrail_intervened",
+    "image_prohibited_content",
+    "image_recitation",
+    "image_safety",
+    "language",
+    "prohibited_content",
+    "recitation",
+    "safety",
+    "sensitive",
+    "spii",
+];
+
+/// Finish reasons of an answer that the provider or the model failed to generate.
+const FAILED: &[&str] = &[
+    "error",
+    "error_limit",
+    "insufficient_system_resource",
+    "malformed_function_call",
+    "malformed_response",
+    "network_error",
+    "too_many_tool_calls",
+    "unexpected_tool_call",
+];
+
 impl FinishReason {
     /// Returns whether the choice was cut off at the token limit or at the end of the context window.
     /// Recognises the finish reasons of several providers, such as `length` and `max_tokens`.
@@ -52,27 +91,38 @@ impl FinishReason {
         self.class() == FinishClass::Truncated
     }
 
-    /// Returns whether a content filter ended the choice. Recognises the finish reasons `content_filter` and
-    /// `sensitive`.
+    /// Returns whether a content filter ended the choice. Recognises the finish reasons of several providers,
+    /// such as `content_filter`, `sensitive` and `SAFETY`.
     pub fn is_filtered(&self) -> bool {
         self.class() == FinishClass::Filtered
     }
 
     /// Returns whether the provider failed while generating the choice. Recognises the finish reasons of
-    /// several providers, such as `error` and `network_error`.
+    /// several providers, such as `error`, `network_error` and `MALFORMED_FUNCTION_CALL`.
     pub fn is_failure(&self) -> bool {
         self.class() == FinishClass::Failed
     }
 
     pub(crate) fn class(&self) -> FinishClass {
-        match self.as_str() {
-            "" => FinishClass::Missing,
-            "length" | "model_length" | "max_tokens" | "model_context_window_exceeded" => {
-                FinishClass::Truncated
-            }
-            "content_filter" | "sensitive" => FinishClass::Filtered,
-            "error" | "insufficient_system_resource" | "network_error" => FinishClass::Failed,
-            _ => FinishClass::Complete,
+        let text = match self {
+            Self::Stop | Self::ToolCalls | Self::FunctionCall => return FinishClass::Complete,
+            Self::Length => return FinishClass::Truncated,
+            Self::ContentFilter => return FinishClass::Filtered,
+            Self::Other(text) => text,
+        };
+        if text.is_empty() {
+            return FinishClass::Missing;
+        }
+        // The same reason can be `SAFETY` and `safety`, since gateways rename the reasons of others.
+        let is_any_of = |reasons: &[&str]| reasons.iter().any(|reason| text.eq_ignore_ascii_case(reason));
+        if is_any_of(TRUNCATED) {
+            FinishClass::Truncated
+        } else if is_any_of(FILTERED) {
+            FinishClass::Filtered
+        } else if is_any_of(FAILED) {
+            FinishClass::Failed
+        } else {
+            FinishClass::Complete
         }
     }
 }
@@ -104,6 +154,27 @@ mod tests {
             ("error", FinishClass::Failed),
             ("network_error", FinishClass::Failed),
             ("insufficient_system_resource", FinishClass::Failed),
+            ("STOP", FinishClass::Complete),
+            ("max_output_tokens", FinishClass::Truncated),
+            ("MAX_TOKENS", FinishClass::Truncated),
+            ("SAFETY", FinishClass::Filtered),
+            ("RECITATION", FinishClass::Filtered),
+            ("LANGUAGE", FinishClass::Filtered),
+            ("BLOCKLIST", FinishClass::Filtered),
+            ("PROHIBITED_CONTENT", FinishClass::Filtered),
+            ("SPII", FinishClass::Filtered),
+            ("IMAGE_SAFETY", FinishClass::Filtered),
+            ("IMAGE_PROHIBITED_CONTENT", FinishClass::Filtered),
+            ("IMAGE_RECITATION", FinishClass::Filtered),
+            ("guardrail_intervened", FinishClass::Filtered),
+            ("content_filtered", FinishClass::Filtered),
+            ("ERROR_TOXIC", FinishClass::Filtered),
+            ("ERROR", FinishClass::Failed),
+            ("ERROR_LIMIT", FinishClass::Failed),
+            ("MALFORMED_FUNCTION_CALL", FinishClass::Failed),
+            ("MALFORMED_RESPONSE", FinishClass::Failed),
+            ("UNEXPECTED_TOOL_CALL", FinishClass::Failed),
+            ("TOO_MANY_TOOL_CALLS", FinishClass::Failed),
         ] {
             assert_eq!(FinishReason::from(reason).class(), class, "{reason}");
         }

@@ -20,7 +20,6 @@ fn repair_completion(fields: &mut Map<String, Value>) {
         fields,
         &["id", "object", "model", "system_fingerprint", "service_tier"],
     );
-    retain_if(fields, "created", is_number);
     retain_if(fields, "usage", Value::is_object);
     if let Some(Value::Object(usage)) = fields.get_mut("usage") {
         repair_usage(usage);
@@ -37,19 +36,12 @@ fn repair_completion(fields: &mut Map<String, Value>) {
 }
 
 fn repair_usage(usage: &mut Map<String, Value>) {
-    for name in ["prompt_tokens", "completion_tokens", "total_tokens"] {
-        retain_if(usage, name, is_number);
-    }
     for name in ["prompt_tokens_details", "completion_tokens_details"] {
         retain_if(usage, name, Value::is_object);
-        if let Some(Value::Object(details)) = usage.get_mut(name) {
-            details.retain(|_, count| !count.is_object() && !count.is_array() && is_number(count));
-        }
     }
 }
 
 fn repair_choice(choice: &mut Map<String, Value>) {
-    retain_if(choice, "index", is_number);
     if let Some(reason) = choice.get_mut("finish_reason") {
         if let Some(kind) = reason.get("type") {
             *reason = kind.clone();
@@ -98,7 +90,6 @@ fn repair_message(message: &mut Map<String, Value>) {
 
 fn repair_call(call: &mut Map<String, Value>) {
     make_strings(call, &["id", "type"]);
-    retain_if(call, "index", is_number);
     for name in ["function", "custom"] {
         retain_if(call, name, Value::is_object);
         if let Some(Value::Object(function)) = call.get_mut(name) {
@@ -161,13 +152,6 @@ fn retain_if(fields: &mut Map<String, Value>, name: &str, is_valid: impl Fn(&Val
         .is_some_and(|value| !value.is_null() && !is_valid(value))
     {
         fields.remove(name);
-    }
-}
-
-fn is_number(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.trim().parse::<f64>().is_ok(),
-        other => other.is_number(),
     }
 }
 

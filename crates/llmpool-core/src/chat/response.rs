@@ -18,7 +18,7 @@ pub struct ChatCompletion {
     pub id: Option<String>,
     /// Type of the JSON object: `chat.completion`.
     pub object: Option<String>,
-    pub(crate) created: Option<LenientU64>,
+    pub(crate) created: LenientU64,
     /// Name of the model that generated the completion.
     pub model: Option<String>,
     /// Alternative answers, in the order in which the provider lists them.
@@ -79,7 +79,7 @@ impl ChatCompletion {
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Choice {
-    pub(crate) index: Option<LenientU64>,
+    pub(crate) index: LenientU64,
     /// The message that the model generated.
     pub message: Message,
     /// Why the model stopped generating the choice. `None` if the provider does not report a reason.
@@ -100,7 +100,7 @@ wire_object!(Choice {
 impl Choice {
     pub(crate) fn with_index(index: u64) -> Self {
         Self {
-            index: Some(LenientU64(index)),
+            index: index.into(),
             ..Self::default()
         }
     }
@@ -112,7 +112,7 @@ impl Choice {
 
     /// Returns the zero-based index of the choice, or 0 if the provider sent no index.
     pub fn index(&self) -> u64 {
-        self.index.map_or(0, |index| index.0)
+        self.index.get().unwrap_or(0)
     }
 }
 

@@ -90,7 +90,7 @@ opaque_debug!(CustomCall);
 /// A piece of a tool call in a streamed answer.
 #[derive(Clone, Default, PartialEq)]
 pub struct ToolCallDelta {
-    pub(crate) index: Option<LenientU64>,
+    pub(crate) index: LenientU64,
     /// ID of the call. Most providers send the ID in the first piece of the call only.
     pub id: Option<String>,
     /// Type of the called tool (`type` in the JSON). Most providers send the type in the first piece of the

@@ -8,9 +8,9 @@ use super::wire_object::wire_object;
 /// `None`, never 0.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
-    pub(crate) prompt_tokens: Option<LenientU64>,
-    pub(crate) completion_tokens: Option<LenientU64>,
-    pub(crate) total_tokens: Option<LenientU64>,
+    pub(crate) prompt_tokens: LenientU64,
+    pub(crate) completion_tokens: LenientU64,
+    pub(crate) total_tokens: LenientU64,
     /// Breakdown of the prompt tokens by kind. `None` if the provider does not report a breakdown.
     pub prompt_tokens_details: Option<PromptTokensDetails>,
     /// Breakdown of the completion tokens by kind. `None` if the provider does not report a breakdown.
@@ -31,9 +31,9 @@ wire_object!(Usage {
 /// Breakdown of the prompt tokens by kind. Each count is included in [`Usage::prompt_tokens()`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PromptTokensDetails {
-    pub(crate) cached_tokens: Option<LenientU64>,
-    pub(crate) audio_tokens: Option<LenientU64>,
-    pub(crate) cache_write_tokens: Option<LenientU64>,
+    pub(crate) cached_tokens: LenientU64,
+    pub(crate) audio_tokens: LenientU64,
+    pub(crate) cache_write_tokens: LenientU64,
     /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
@@ -55,10 +55,10 @@ lenient_getters!(PromptTokensDetails {
 /// Breakdown of the completion tokens by kind. Each count is included in [`Usage::completion_tokens()`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CompletionTokensDetails {
-    pub(crate) reasoning_tokens: Option<LenientU64>,
-    pub(crate) audio_tokens: Option<LenientU64>,
-    pub(crate) accepted_prediction_tokens: Option<LenientU64>,
-    pub(crate) rejected_prediction_tokens: Option<LenientU64>,
+    pub(crate) reasoning_tokens: LenientU64,
+    pub(crate) audio_tokens: LenientU64,
+    pub(crate) accepted_prediction_tokens: LenientU64,
+    pub(crate) rejected_prediction_tokens: LenientU64,
     /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
@@ -97,9 +97,9 @@ impl Usage {
     /// Creates a usage with the given numbers of prompt and completion tokens, and their sum as the total.
     pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
         Self {
-            prompt_tokens: Some(LenientU64(prompt_tokens)),
-            completion_tokens: Some(LenientU64(completion_tokens)),
-            total_tokens: Some(LenientU64(prompt_tokens.saturating_add(completion_tokens))),
+            prompt_tokens: prompt_tokens.into(),
+            completion_tokens: completion_tokens.into(),
+            total_tokens: prompt_tokens.saturating_add(completion_tokens).into(),
             ..Self::default()
         }
     }
@@ -108,23 +108,20 @@ impl Usage {
     /// of several providers. `None` if the provider does not report this count.
     pub fn cached_tokens(&self) -> Option<u64> {
         let details = self.prompt_tokens_details.as_ref();
-        let in_details = details.and_then(|details| details.cached_tokens);
+        let in_details = details.and_then(|details| details.cached_tokens.get());
         // DeepSeek and Moonshot report the count of cached tokens in a top-level field.
         let in_extra = || {
             let names = ["prompt_cache_hit_tokens", "cached_tokens"];
-            let json = names.iter().find_map(|name| self.extra.get(name))?;
-            serde_json::from_str::<LenientU64>(json.get()).ok()
+            let mut jsons = names.iter().filter_map(|name| self.extra.get(name));
+            jsons.find_map(|json| serde_json::from_str::<LenientU64>(json.get()).ok()?.get())
         };
-        in_details.or_else(in_extra).map(|tokens| tokens.0)
+        in_details.or_else(in_extra)
     }
 
     /// Returns the number of completion tokens that the model used for reasoning. `None` if the provider does
     /// not report this count.
     pub fn reasoning_tokens(&self) -> Option<u64> {
-        self.completion_tokens_details
-            .as_ref()?
-            .reasoning_tokens
-            .map(|tokens| tokens.0)
+        self.completion_tokens_details.as_ref()?.reasoning_tokens.get()
     }
 
     /// Returns whether the usage has no counts, for example because the provider sent an empty object or only
@@ -140,7 +137,7 @@ impl Usage {
         } = self;
         [prompt_tokens, completion_tokens, total_tokens]
             .iter()
-            .all(|tokens| tokens.is_none())
+            .all(|tokens| tokens.get().is_none())
             && prompt_tokens_details.is_none()
             && completion_tokens_details.is_none()
             && extra.iter().all(|(_, json)| json.get() == "null")

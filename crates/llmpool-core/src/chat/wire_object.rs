@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::json::Json;
+use super::unknown_fields::UnknownFields;
 use super::valid_fields::HasUnknownFields;
 
 /// The name of a JSON field. Borrowed from the input if the name contains no escape sequences.
@@ -22,6 +23,12 @@ pub(crate) trait OptionalField {
 
     fn set(&mut self, value: Self::Decoded<'_>);
     fn is_absent(&self) -> bool;
+
+    /// Records that a value was decoded that leaves the field absent. Such a field is encoded as an empty
+    /// list unless the type of the field decides otherwise.
+    fn note_empty(extra: &mut UnknownFields, bit: u32) {
+        extra.mark(bit);
+    }
 }
 
 impl<T: for<'de> Deserialize<'de>> OptionalField for Option<T> {
@@ -199,7 +206,7 @@ macro_rules! wire_object {
                                     Some(value) => {
                                         object.$field.set(value);
                                         if object.$field.is_absent() {
-                                            object.extra.mark(_bit);
+                                            note_empty(&object.$field, &mut object.extra, _bit);
                                         }
                                     }
                                     None => object.extra.set_null(_bit),
@@ -339,6 +346,11 @@ pub(crate) fn decode_tagged<T: HasUnknownFields + DeserializeOwned>(json: &Json)
     let mut object: T = serde_json::from_str(json.get()).ok()?;
     object.unknown_fields_mut().remove("type");
     Some(object)
+}
+
+/// Calls [`OptionalField::note_empty`] for the type of `field`.
+pub(crate) fn note_empty<T: OptionalField>(_field: &T, extra: &mut UnknownFields, bit: u32) {
+    T::note_empty(extra, bit);
 }
 
 pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {

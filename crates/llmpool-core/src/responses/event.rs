@@ -211,7 +211,7 @@ impl Default for EventKind {
 pub struct ResponseEvent {
     /// Type of the event, the field `type` in JSON.
     pub kind: EventKind,
-    pub(crate) sequence_number: Option<LenientU64>,
+    pub(crate) sequence_number: LenientU64,
     /// Current state of the response, in events about the whole response such as `response.completed`.
     pub response: Option<Box<Response>>,
     /// The output item that was added or completed, in `response.output_item.*` events.
@@ -221,9 +221,9 @@ pub struct ResponseEvent {
     pub part: Option<ItemPart>,
     /// ID of the output item to which the event belongs.
     pub item_id: Option<String>,
-    pub(crate) output_index: Option<LenientU64>,
-    pub(crate) content_index: Option<LenientU64>,
-    pub(crate) summary_index: Option<LenientU64>,
+    pub(crate) output_index: LenientU64,
+    pub(crate) content_index: LenientU64,
+    pub(crate) summary_index: LenientU64,
     /// The piece of text or data that a `*.delta` event adds.
     pub delta: Option<EventDelta>,
     /// The complete text, in an event that ends a text, such as `response.output_text.done`.
@@ -306,7 +306,7 @@ impl ResponseEvent {
     /// Sets the zero-based position of the event in the stream.
     #[must_use]
     pub fn with_sequence_number(mut self, sequence_number: u64) -> Self {
-        self.sequence_number = Some(LenientU64(sequence_number));
+        self.sequence_number = sequence_number.into();
         self
     }
 

@@ -12,6 +12,7 @@ mod event;
 mod event_sequence;
 mod item;
 mod part;
+mod repair;
 mod request;
 mod resource_refs;
 mod response;

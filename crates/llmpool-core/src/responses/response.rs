@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::item::Item;
 use super::part::ItemPart;
+use super::repair::repair_response;
 use super::request::{Reasoning, ResponsesTool, TextOptions};
 use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::string_enum::string_enum;
@@ -153,13 +154,13 @@ wire_object!(IncompleteDetails { reason });
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ResponsesUsage {
-    pub(crate) input_tokens: Option<LenientU64>,
+    pub(crate) input_tokens: LenientU64,
     /// Breakdown of the input tokens. `None` if the provider reported no breakdown.
     pub input_tokens_details: Option<InputTokensDetails>,
-    pub(crate) output_tokens: Option<LenientU64>,
+    pub(crate) output_tokens: LenientU64,
     /// Breakdown of the output tokens. `None` if the provider reported no breakdown.
     pub output_tokens_details: Option<OutputTokensDetails>,
-    pub(crate) total_tokens: Option<LenientU64>,
+    pub(crate) total_tokens: LenientU64,
     /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
@@ -188,8 +189,8 @@ lenient_getters!(ResponsesUsage {
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct InputTokensDetails {
-    pub(crate) cached_tokens: Option<LenientU64>,
-    pub(crate) cache_write_tokens: Option<LenientU64>,
+    pub(crate) cached_tokens: LenientU64,
+    pub(crate) cache_write_tokens: LenientU64,
     /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
@@ -209,7 +210,7 @@ lenient_getters!(InputTokensDetails {
 #[derive(Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct OutputTokensDetails {
-    pub(crate) reasoning_tokens: Option<LenientU64>,
+    pub(crate) reasoning_tokens: LenientU64,
     /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
@@ -229,7 +230,11 @@ impl Response {
     /// # Errors
     /// Returns an error if `json` is not a JSON object. The error message may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        crate::chat::from_json(json).or_else(|error| decode_valid_fields(json).ok_or(error))
+        crate::chat::from_json(json).or_else(|error| {
+            let mut response = decode_valid_fields(json).ok_or(error)?;
+            repair_response(&mut response);
+            Ok(response)
+        })
     }
 
     /// Returns the text of all messages in the output, concatenated without a separator. Empty if no message

@@ -22,7 +22,7 @@ pub(super) fn classify(event: &SseEvent) -> EventFacts {
     facts.flags.error = chunk.is_error(event);
     let choices = chunk.choices.unwrap_or_default();
     for choice in &choices {
-        let bit = 1_u128 << choice.index.map_or(0, |index| index.0).min(127);
+        let bit = 1_u128 << choice.index.get().unwrap_or(0).min(127);
         facts.choices |= bit;
         if choice.is_finished() {
             facts.finished |= bit;
@@ -83,7 +83,8 @@ struct GroqFields<'a> {
 
 #[derive(Deserialize)]
 struct ChoiceFields<'a> {
-    index: Option<LenientU64>,
+    #[serde(default)]
+    index: LenientU64,
     #[serde(borrow)]
     delta: Option<DeltaFields<'a>>,
     #[serde(borrow)]

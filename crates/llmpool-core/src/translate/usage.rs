@@ -19,7 +19,7 @@ pub fn parse_usage(body: &[u8]) -> Option<Usage> {
     let body: Body<'_> = serde_json::from_slice(body).ok()?;
     let json = body.usage?.get();
     let usage = match serde_json::from_str::<ResponsesUsage>(json) {
-        Ok(usage) if usage.input_tokens.is_some() || usage.output_tokens.is_some() => to_chat(&usage),
+        Ok(usage) if usage.has("input_tokens") || usage.has("output_tokens") => to_chat(&usage),
         _ => serde_json::from_str(json).ok()?,
     };
     Some(usage).filter(|usage| !usage.is_empty())
@@ -47,7 +47,7 @@ pub(super) fn to_responses(usage: &Usage) -> ResponsesUsage {
     let total = usage
         .total_tokens()
         .or_else(|| Some(input?.saturating_add(output?)));
-    let required = |tokens: Option<u64>| Some(LenientU64(tokens.unwrap_or(0)));
+    let required = |tokens: Option<u64>| LenientU64::from(tokens.unwrap_or(0));
     let input_details: InputTokensDetails = recast(usage.prompt_tokens_details.as_ref()).unwrap_or_default();
     let output_details: OutputTokensDetails =
         recast(usage.completion_tokens_details.as_ref()).unwrap_or_default();
@@ -55,7 +55,7 @@ pub(super) fn to_responses(usage: &Usage) -> ResponsesUsage {
         input_tokens: required(input),
         input_tokens_details: Some(InputTokensDetails {
             cached_tokens: required(usage.cached_tokens()),
-            cache_write_tokens: input_details.cache_write_tokens.or(Some(LenientU64(0))),
+            cache_write_tokens: input_details.cache_write_tokens.or(0.into()),
             ..input_details
         }),
         output_tokens: required(output),

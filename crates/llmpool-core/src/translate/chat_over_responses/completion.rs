@@ -43,9 +43,10 @@ pub(super) fn non_empty_metadata(metadata: Option<Json>) -> Option<Json> {
     metadata.filter(|metadata| metadata.get() != "{}")
 }
 
-/// Returns the creation time in whole seconds since 1970, or `None` if the time is absent or not a number.
-pub(super) fn created(created_at: Option<&Json>) -> Option<LenientU64> {
-    serde_json::from_str(created_at?.get()).ok()
+/// Returns the creation time in whole seconds since 1970. Absent if `created_at` is absent or not a number.
+pub(super) fn created(created_at: Option<&Json>) -> LenientU64 {
+    let number = created_at.and_then(|json| serde_json::from_str(json.get()).ok());
+    number.unwrap_or_default()
 }
 
 /// The output items of a response, merged into one chat message.

@@ -17,7 +17,7 @@ pub(super) struct ChunkQueue {
     id: Option<Arc<str>>,
     object: Option<Arc<str>>,
     model: Option<Arc<str>>,
-    created: Option<LenientU64>,
+    created: LenientU64,
     chunks: VecDeque<ChatChunk>,
     has_role: bool,
     has_reasoning: bool,

@@ -3,7 +3,7 @@
 
 use super::chunk_queue::ChunkQueue;
 use super::output_items::{StreamedItem, unsent};
-use crate::chat::{Delta, LenientU64, ToolCallDelta};
+use crate::chat::{Delta, ToolCallDelta};
 use crate::responses::Item;
 use crate::translate::tool_call_parts::{ToolCallParts, tool_call_delta};
 
@@ -43,7 +43,7 @@ pub(super) fn push_unsent(item: &mut StreamedItem, complete: &Item, chunks: &mut
 }
 
 fn push_delta(item: &StreamedItem, mut call: ToolCallDelta, chunks: &mut ChunkQueue) {
-    call.index = item.tool_call_index.map(LenientU64);
+    call.index = item.tool_call_index.into();
     chunks.push(Delta {
         tool_calls: vec![call],
         ..Delta::default()

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::chat::{Content, Json, LenientU64, Role};
+use crate::chat::{Content, Json, Role};
 use crate::responses::{
     EventDelta, EventKind, HostedItem, Item, ItemPart, MessageItem, ReasoningItem, ResponseEvent,
 };
@@ -262,7 +262,7 @@ impl StreamedOutput {
 
     fn push_item_event(&mut self, index: usize, kind: EventKind) {
         let mut event = ResponseEvent::new(kind);
-        event.output_index = Some(LenientU64(index as u64));
+        event.output_index = (index as u64).into();
         event.item = Some(self.items[index].item.clone());
         self.push_event(event);
     }
@@ -271,7 +271,7 @@ impl StreamedOutput {
     fn event(&self, index: usize, kind: EventKind) -> ResponseEvent {
         let mut event = ResponseEvent::new(kind);
         event.item_id = self.items[index].item.id().map(str::to_owned);
-        event.output_index = Some(LenientU64(index as u64));
+        event.output_index = (index as u64).into();
         event
     }
 
@@ -279,7 +279,7 @@ impl StreamedOutput {
     /// `index`.
     pub(super) fn part_event(&self, index: usize, part_index: usize, kind: EventKind) -> ResponseEvent {
         let mut event = self.event(index, kind);
-        event.content_index = Some(LenientU64(part_index as u64));
+        event.content_index = (part_index as u64).into();
         event
     }
 }
