@@ -16,6 +16,8 @@ use crate::chat::string_enum::string_enum;
 use crate::chat::wire_object::{partial_debug, wire_object};
 use crate::chat::{LenientU64, UnknownFields, Usage};
 
+use crate::lenient_json::decode_cleaned;
+
 pub use input::EmbeddingInput;
 pub use vector::{Vector, VectorError};
 
@@ -100,7 +102,7 @@ impl EmbeddingResponse {
     /// Fails if the body cannot be decoded as a response with embeddings. The error message may quote the
     /// body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        crate::chat::from_json(json)
+        decode_cleaned(json, |json| crate::chat::from_json(json))
     }
 
     /// Returns the numbers of all vectors in the order of the texts in the input, even if the response has a

@@ -7,6 +7,7 @@
 use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::wire_object::{partial_debug, wire_object};
 use crate::chat::{LenientU64, UnknownFields};
+use crate::lenient_json::decode_cleaned;
 
 /// A list of the models that a provider offers.
 #[derive(Clone, Default, PartialEq)]
@@ -37,14 +38,14 @@ impl ModelList {
     /// # Errors
     /// Returns an error if the body is not a model list. The message of the error may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        crate::chat::from_json(json)
+        decode_cleaned(json, |json| crate::chat::from_json(json))
     }
 
     /// Decodes a model list from the body of a response. Accepts a list object, or a bare array of models,
     /// which some providers send. Returns `None` if the body is neither of the two.
     pub fn decode_lenient(json: &[u8]) -> Option<Self> {
         if json.trim_ascii_start().starts_with(b"[") {
-            let models: Vec<Model> = serde_json::from_slice(json).ok()?;
+            let models: Vec<Model> = decode_cleaned(json, |json| crate::chat::from_json(json)).ok()?;
             return Some(Self::new(models));
         }
         Self::decode(json).ok().filter(|list| list.has("data"))

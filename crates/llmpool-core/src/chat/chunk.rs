@@ -8,6 +8,7 @@ use super::finish_reason::FinishReason;
 use super::json::Json;
 use super::lenient_u64::{LenientU64, lenient_getters};
 use super::message::Role;
+use super::repair::decode_usage;
 use super::tool::{FunctionCall, ToolCallDelta};
 use super::unknown_fields::UnknownFields;
 use super::usage::Usage;
@@ -136,14 +137,14 @@ impl ChatChunk {
     /// counts.
     pub fn usage(&self) -> Option<Usage> {
         let has_counts = |usage: &Usage| !usage.is_empty();
-        let parse = |json: &Json| serde_json::from_str(json.get()).ok().filter(has_counts);
+        let parse = |json: &Json| decode_usage(json.get()).filter(has_counts);
         let in_choice = || {
             let mut choices = self.choices.iter().rev();
             choices.find_map(|choice| choice.extra.get("usage").and_then(parse))
         };
         let in_groq = || {
             let groq: GroqExtension = serde_json::from_str(self.extra.get("x_groq")?.get()).ok()?;
-            groq.usage.filter(has_counts)
+            parse(&groq.usage?)
         };
         let top_level = self.usage.as_ref().filter(|usage| has_counts(usage));
         top_level.cloned().or_else(in_choice).or_else(in_groq)
@@ -157,7 +158,7 @@ impl ChatChunk {
 
 #[derive(serde::Deserialize)]
 struct GroqExtension {
-    usage: Option<Usage>,
+    usage: Option<Json>,
 }
 
 partial_debug!(ChatChunk { choices, usage });

@@ -11,11 +11,12 @@
 
 use serde_json::value::RawValue;
 
-use super::chunk::ChatChunk;
+use super::chunk::{ChatChunk, ChunkChoice};
 use super::chunk_serde::StringCache;
 use super::content::Content;
 use super::json::Json;
-use super::repair::repair;
+use super::repair::{AnswerKind, repaired};
+use super::wire_object::is_default;
 use crate::stream_view::{EventRepeat, VaryingField};
 
 /// A decoder for the chunks of one stream. Reuses what consecutive chunks have in common.
@@ -44,12 +45,19 @@ impl ChunkDecoder {
     /// Decodes the data of one server-sent event.
     ///
     /// Converts values of an unexpected type, for example an ID that is a number. Drops values whose meaning
-    /// is unclear.
+    /// is unclear. Replaces text that JSON does not allow: invalid UTF-8 and single halves of surrogate pairs
+    /// become U+FFFD.
     ///
     /// # Errors
     /// Fails if the data cannot be decoded as a chunk. The error message may quote the data.
     pub fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
-        self.cache.decode(data).or_else(|error| repair(data).ok_or(error))
+        let decoded = self.cache.decode(data);
+        if decoded.as_ref().is_ok_and(is_readable) {
+            return decoded;
+        }
+        let repaired = repaired(data, AnswerKind::Chunk);
+        let repaired = repaired.and_then(|data| self.cache.decode(data.as_bytes()).ok());
+        repaired.map_or(decoded, Ok)
     }
 
     /// Decodes the data of an event that [`StreamView`](crate::stream_view::StreamView) has already examined.
@@ -86,7 +94,7 @@ impl ChunkDecoder {
     /// chunk gives the same result as parsing; returns `None` if the results differ.
     fn prototype_chunk(&mut self, data: &[u8], repeat: &EventRepeat) -> Option<ChatChunk> {
         let (probe, probe_repeat) = repeat.probe(data);
-        let parsed = self.cache.decode(&probe).ok()?;
+        let parsed = self.cache.decode(&probe).ok().filter(is_readable)?;
         let (blank, blank_repeat) = repeat.blank(data);
         let mut prototype = parsed.clone();
         fill(&mut prototype, &blank, &blank_repeat)?;
@@ -94,6 +102,14 @@ impl ChunkDecoder {
         fill(&mut filled, &probe, &probe_repeat)?;
         (filled == parsed).then_some(prototype)
     }
+}
+
+/// Returns whether the deltas contain all text of the chunk. The legacy completions API has its text beside
+/// them.
+fn is_readable(chunk: &ChatChunk) -> bool {
+    let has_text_elsewhere =
+        |choice: &ChunkChoice| choice.extra.get("text").is_some() && is_default(&choice.delta);
+    !chunk.choices.iter().any(has_text_elsewhere)
 }
 
 /// Copies the varying values of an event into `chunk`. Returns `None` if a value cannot be decoded, or if

@@ -7,6 +7,7 @@
 use super::empty_object::EmptyObject;
 use super::json::Json;
 use super::unknown_fields::UnknownFields;
+use crate::lenient_json::decode_part;
 
 /// The unknown fields of several deltas, merged by name.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +72,7 @@ impl MergedValue {
     fn parse(name: &str, json: &Json) -> Self {
         let text = json.get();
         let parsed = match text.as_bytes().first() {
-            Some(b'"') => serde_json::from_str(text).ok().map(Self::Text),
+            Some(b'"') => decode_part(text).map(Self::Text),
             Some(b'[') => serde_json::from_str(text).ok().map(Self::List),
             Some(b'{') if name == AUDIO => {
                 let mut fields = MergedFields::default();

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::lenient_json;
+
 /// A JSON value stored as text, so that all digits of numbers and the order of object fields are preserved.
 ///
 /// `Debug` output shows only the length of the text in bytes.
@@ -25,6 +27,12 @@ impl Json {
     /// Returns the value as JSON text.
     pub fn get(&self) -> &str {
         self.0.get()
+    }
+
+    /// Returns the value with its text cleaned, or `None` if nothing had to be replaced.
+    pub(crate) fn cleaned(&self) -> Option<Self> {
+        let text = lenient_json::cleaned(self.get().as_bytes())?;
+        RawValue::from_string(text).ok().map(Self)
     }
 
     /// Parses the JSON text into a [`Value`]. Numbers are limited to the precision of [`serde_json::Number`].

@@ -34,7 +34,7 @@ pub(crate) mod lenient_u64;
 mod logprobs;
 mod message;
 mod part;
-mod repair;
+pub(crate) mod repair;
 mod request;
 mod response;
 mod response_format;

@@ -1,165 +1,262 @@
-//! Repairs completions and chunks whose values have unexpected types.
+//! Repairs completions and chunks that cannot be decoded.
 //!
 //! Some providers send an ID as a number, tool call arguments as an object, or usage as an empty list. JSON
-//! is repaired only if it cannot be decoded as it is, so a valid completion is never changed.
+//! is repaired only if it cannot be decoded as it is, so a valid completion is never changed. Values are
+//! moved as text: digits and the order of members are kept, and the depth of a value does not matter.
+//!
+//! The stream view, the decoders and the readers of usage call the same functions, so they agree on what can
+//! be read.
+
+use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
-/// Decodes a completion or chunk after converting all values of unexpected types. Drops values whose meaning
-/// is unclear. Returns `None` if the repaired JSON still cannot be decoded.
-pub(super) fn repair<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
-    let mut value: Value = serde_json::from_slice(json).ok()?;
-    repair_completion(value.as_object_mut()?);
-    // Goes through JSON text, because `RawValue` can be decoded from text only.
-    serde_json::from_str(&value.to_string()).ok()
+use super::lenient_u64::LenientU64;
+use crate::lenient_json;
+use crate::raw_object::{RawObject, quoted};
+
+/// The kind of answer that is repaired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerKind {
+    /// A complete chat completion, whose choices have messages.
+    Completion,
+    /// A chunk of a stream, whose choices have deltas.
+    Chunk,
 }
 
-fn repair_completion(fields: &mut Map<String, Value>) {
-    make_strings(
-        fields,
-        &["id", "object", "model", "system_fingerprint", "service_tier"],
-    );
-    retain_if(fields, "usage", Value::is_object);
-    if let Some(Value::Object(usage)) = fields.get_mut("usage") {
-        repair_usage(usage);
+/// Returns a completion or chunk with its text cleaned and all values of unexpected types converted. Drops
+/// values whose meaning is unclear, and all but the last of repeated members. Returns `None` if `json` is not
+/// an object.
+pub(crate) fn repaired(json: &[u8], kind: AnswerKind) -> Option<String> {
+    let text = lenient_json::cleaned_text(json);
+    let mut answer = RawObject::parse(&text)?;
+    for name in ["id", "object", "model", "system_fingerprint", "service_tier"] {
+        answer.edit(name, to_string);
     }
-    let Some(choices) = fields.get_mut("choices") else {
-        return;
-    };
-    make_list(choices);
-    for choice in choices.as_array_mut().into_iter().flatten() {
-        if let Value::Object(choice) = choice {
-            repair_choice(choice);
-        }
-    }
-}
-
-fn repair_usage(usage: &mut Map<String, Value>) {
-    for name in ["prompt_tokens_details", "completion_tokens_details"] {
-        retain_if(usage, name, Value::is_object);
-    }
-}
-
-fn repair_choice(choice: &mut Map<String, Value>) {
-    if let Some(reason) = choice.get_mut("finish_reason") {
-        if let Some(kind) = reason.get("type") {
-            *reason = kind.clone();
-        }
-        make_string(reason);
-    }
-    for name in ["message", "delta"] {
-        match choice.get_mut(name) {
-            Some(Value::Object(message)) => repair_message(message),
-            Some(other) => *other = Value::Object(Map::new()),
-            None => {}
-        }
-    }
-}
-
-fn repair_message(message: &mut Map<String, Value>) {
-    make_strings(message, &["role", "name", "tool_call_id"]);
-    for name in ["refusal", "reasoning_content", "reasoning"] {
-        if let Some(value) = message.get_mut(name) {
-            join_text(value);
-        }
-    }
-    match message.get_mut("content") {
-        None | Some(Value::Null | Value::String(_)) => {}
-        Some(content @ (Value::Object(_) | Value::Array(_))) => make_list(content),
-        Some(content) => make_string(content),
-    }
-    retain_if(message, "annotations", Value::is_array);
-    retain_if(message, "function_call", Value::is_object);
-    if let Some(Value::Object(function)) = message.get_mut("function_call") {
-        repair_function(function);
-    }
-    retain_if(message, "tool_calls", |calls| {
-        calls.is_array() || calls.get("function").is_some()
+    answer.edit("created", to_count);
+    answer.edit("usage", repaired_usage);
+    answer.edit("choices", |choices| {
+        to_list(choices, |choice| repaired_choice(choice, kind))
     });
-    let Some(calls) = message.get_mut("tool_calls") else {
-        return;
+    Some(answer.to_json())
+}
+
+/// Decodes the usage of either API format. A count or breakdown of an unexpected type counts as absent. `None`
+/// if `json` is not an object.
+pub(crate) fn decode_usage<T: DeserializeOwned>(json: &str) -> Option<T> {
+    let decoded = serde_json::from_str(json).ok();
+    decoded.or_else(|| serde_json::from_str(&repaired_usage(json)?).ok())
+}
+
+/// Returns a usage object of either API format without the values that cannot be decoded. Null stays null.
+/// `None` if `json` is any other value.
+pub(crate) fn repaired_usage(json: &str) -> Option<String> {
+    const COUNTS: [&str; 5] = [
+        "prompt_tokens",
+        "completion_tokens",
+        "total_tokens",
+        "input_tokens",
+        "output_tokens",
+    ];
+    const DETAILS: [&str; 4] = [
+        "prompt_tokens_details",
+        "completion_tokens_details",
+        "input_tokens_details",
+        "output_tokens_details",
+    ];
+    const COUNTS_IN_DETAILS: [&str; 6] = [
+        "cached_tokens",
+        "audio_tokens",
+        "cache_write_tokens",
+        "reasoning_tokens",
+        "accepted_prediction_tokens",
+        "rejected_prediction_tokens",
+    ];
+    edit_object(json, |usage| {
+        COUNTS.iter().for_each(|name| usage.edit(name, to_count));
+        for name in DETAILS {
+            usage.edit(name, |details| {
+                edit_object(details, |details| {
+                    COUNTS_IN_DETAILS
+                        .iter()
+                        .for_each(|name| details.edit(name, to_count));
+                })
+            });
+        }
+    })
+}
+
+fn repaired_choice(json: &str, kind: AnswerKind) -> Option<String> {
+    let Some(mut choice) = RawObject::parse(json) else {
+        // The decoder refuses it: a choice must not disappear.
+        return Some(json.to_owned());
     };
-    make_list(calls);
-    for call in calls.as_array_mut().into_iter().flatten() {
-        if let Value::Object(call) = call {
-            repair_call(call);
-        }
+    choice.edit("index", to_count);
+    choice.edit("finish_reason", |reason| {
+        let object = RawObject::parse(reason);
+        let in_object = object.as_ref().and_then(|object| object.get("type"));
+        to_string(in_object.unwrap_or(reason))
+    });
+    for name in ["message", "delta"] {
+        choice.edit(name, repaired_message);
     }
+    if kind == AnswerKind::Completion
+        && choice.is_missing("message")
+        && let Some(delta) = choice.remove("delta")
+    {
+        choice.set("message", delta.into_owned());
+    }
+    let name = match kind {
+        AnswerKind::Completion => "message",
+        AnswerKind::Chunk => "delta",
+    };
+    // The legacy completions API has its text here.
+    if choice.is_missing(name)
+        && choice.get("text").is_some_and(is_string)
+        && let Some(text) = choice.remove("text")
+    {
+        choice.set(name, message_of(&text));
+    }
+    Some(choice.to_json())
 }
 
-fn repair_call(call: &mut Map<String, Value>) {
-    make_strings(call, &["id", "type"]);
-    for name in ["function", "custom"] {
-        retain_if(call, name, Value::is_object);
-        if let Some(Value::Object(function)) = call.get_mut(name) {
-            repair_function(function);
-        }
+fn repaired_message(json: &str) -> Option<String> {
+    let Some(mut message) = RawObject::parse(json) else {
+        return Some(match json {
+            "null" => json.to_owned(),
+            text if is_string(text) => message_of(text),
+            _ => "{}".to_owned(),
+        });
+    };
+    for name in ["role", "name", "tool_call_id"] {
+        message.edit(name, to_string);
     }
+    for name in ["refusal", "reasoning_content", "reasoning"] {
+        message.edit(name, to_text);
+    }
+    message.edit("content", |content| match content.as_bytes().first() {
+        Some(b'{' | b'[') => to_list(content, |part| Some(part.to_owned())),
+        _ => to_string(content),
+    });
+    message.edit("annotations", |list| {
+        matches!(list.as_bytes().first(), Some(b'[' | b'n')).then(|| list.to_owned())
+    });
+    message.edit("function_call", repaired_function);
+    message.edit("tool_calls", |calls| {
+        let is_call = || RawObject::parse(calls).is_some_and(|call| !call.is_missing("function"));
+        let is_list = matches!(calls.as_bytes().first(), Some(b'[' | b'n'));
+        if is_list || is_call() {
+            to_list(calls, repaired_call)
+        } else {
+            None
+        }
+    });
+    Some(message.to_json())
 }
 
-fn repair_function(function: &mut Map<String, Value>) {
-    make_strings(function, &["name", "arguments", "input"]);
+/// Returns a message or delta with the given content, which is JSON text.
+fn message_of(content: &str) -> String {
+    format!(r#"{{"content":{content}}}"#)
+}
+
+fn repaired_call(json: &str) -> Option<String> {
+    edit_object(json, |call| {
+        for name in ["id", "type"] {
+            call.edit(name, to_string);
+        }
+        call.edit("index", to_count);
+        for name in ["function", "custom"] {
+            call.edit(name, repaired_function);
+        }
+    })
+}
+
+fn repaired_function(json: &str) -> Option<String> {
+    edit_object(json, |function| {
+        for name in ["name", "arguments", "input"] {
+            function.edit(name, to_string);
+        }
+    })
+}
+
+/// Edits the members of an object. Null stays null. `None` if `json` is any other value.
+fn edit_object(json: &str, edit: impl FnOnce(&mut RawObject<'_>)) -> Option<String> {
+    if json == "null" {
+        return Some(json.to_owned());
+    }
+    let mut object = RawObject::parse(json)?;
+    edit(&mut object);
+    Some(object.to_json())
 }
 
 /// Wraps a value in a list. If the value is already a list, only removes nulls from the list. Null stays
-/// null.
-fn make_list(value: &mut Value) {
-    match value {
-        Value::Array(items) => items.retain(|item| !item.is_null()),
-        Value::Null => {}
-        other => *other = Value::Array(vec![other.take()]),
-    }
+/// null. Replaces each item with the result of `item`, or drops the item if the result is `None`.
+fn to_list(json: &str, item: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let items = match json.as_bytes().first() {
+        Some(b'n') => return Some(json.to_owned()),
+        Some(b'[') => raw_items(json)?,
+        _ => vec![json],
+    };
+    let items = items.into_iter().filter(|item| *item != "null");
+    let items: Vec<String> = items.filter_map(item).collect();
+    Some(format!("[{}]", items.join(",")))
+}
+
+/// Returns the items of a list as JSON text. `None` if `json` is not a list.
+fn raw_items(json: &str) -> Option<Vec<&str>> {
+    let items: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+    Some(items.into_iter().map(RawValue::get).collect())
 }
 
 /// Converts a value to a string. A list becomes the concatenation of its converted items, and an object with
 /// a string in its `text` field becomes that string. `false` becomes null. Strings and null stay unchanged.
 /// Any other value becomes its JSON text.
-fn join_text(value: &mut Value) {
-    match value {
-        Value::Array(items) => {
-            items.iter_mut().for_each(join_text);
-            let texts: String = items.iter().filter_map(Value::as_str).collect();
-            *value = Value::String(texts);
+fn to_text(json: &str) -> Option<String> {
+    match json {
+        "false" => Some("null".to_owned()),
+        list if list.starts_with('[') => {
+            let texts = raw_items(list)?.into_iter().filter_map(item_text);
+            Some(quoted(&texts.collect::<String>()))
         }
-        Value::Object(members) if members.get("text").is_some_and(Value::is_string) => {
-            *value = members.remove("text").unwrap_or_default();
-        }
-        Value::Bool(false) => *value = Value::Null,
-        other => make_string(other),
+        object if object.starts_with('{') => Some(quoted(&item_text(object)?)),
+        other => to_string(other),
     }
 }
 
-fn make_strings(fields: &mut Map<String, Value>, names: &[&str]) {
-    for name in names {
-        if let Some(value) = fields.get_mut(*name) {
-            make_string(value);
-        }
+/// Returns the text of a string, or of an object with a string in its `text` field. Any other value except
+/// null and `false` is its own JSON text.
+fn item_text(json: &str) -> Option<Cow<'_, str>> {
+    let object = RawObject::parse(json);
+    let text = object.as_ref().and_then(|object| object.get("text"));
+    match text.filter(|text| is_string(text)).unwrap_or(json) {
+        "null" | "false" => None,
+        text if is_string(text) => serde_json::from_str(text).ok().map(Cow::Owned),
+        _ => Some(Cow::Borrowed(json)),
     }
 }
 
 /// Replaces a value with its JSON text. Strings and null stay unchanged.
-fn make_string(value: &mut Value) {
-    if !value.is_string() && !value.is_null() {
-        *value = Value::String(value.to_string());
-    }
+fn to_string(json: &str) -> Option<String> {
+    let is_text = json == "null" || is_string(json);
+    Some(if is_text { json.to_owned() } else { quoted(json) })
 }
 
-/// Removes the field `name` if its value is invalid. A null value counts as valid.
-fn retain_if(fields: &mut Map<String, Value>, name: &str, is_valid: impl Fn(&Value) -> bool) {
-    if fields
-        .get(name)
-        .is_some_and(|value| !value.is_null() && !is_valid(value))
-    {
-        fields.remove(name);
-    }
+/// Returns a value unchanged if it can be decoded as a count, which may be absent. `None` if it is a number
+/// beyond any type.
+fn to_count(json: &str) -> Option<String> {
+    let count: Option<LenientU64> = serde_json::from_str(json).ok();
+    count.map(|_| json.to_owned())
+}
+
+fn is_string(json: &str) -> bool {
+    json.starts_with('"')
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    use super::*;
     use crate::chat::{ChatCompletion, ChunkDecoder};
 
     // L77

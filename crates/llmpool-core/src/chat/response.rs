@@ -5,10 +5,11 @@ use super::json::Json;
 use super::lenient_u64::{LenientU64, lenient_getters};
 use super::logprobs::Logprobs;
 use super::message::Message;
-use super::repair::repair;
+use super::repair::{AnswerKind, repaired};
 use super::unknown_fields::UnknownFields;
 use super::usage::Usage;
-use super::wire_object::{partial_debug, wire_object};
+use super::wire_object::{is_default, partial_debug, wire_object};
+use crate::lenient_json;
 
 /// A complete chat completion: the answer to a request without streaming, or an assembled stream.
 #[derive(Clone, Default, PartialEq)]
@@ -52,12 +53,20 @@ lenient_getters!(ChatCompletion {
 
 impl ChatCompletion {
     /// Decodes the body of a response. Converts values of an unexpected type, for example an ID that is a
-    /// number. Drops values whose meaning is unclear.
+    /// number. Drops values whose meaning is unclear. Replaces text that JSON does not allow: invalid UTF-8
+    /// and single halves of surrogate pairs become U+FFFD.
     ///
     /// # Errors
     /// Fails if the body cannot be decoded as a chat completion. The error message may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        super::from_json(json).or_else(|error| repair(json).ok_or(error))
+        let decoded: Result<Self, _> = super::from_json(json);
+        let is_readable = |completion: &Self| !completion.choices.iter().any(Choice::has_text_elsewhere);
+        if decoded.as_ref().is_ok_and(is_readable) {
+            return decoded;
+        }
+        let repaired = repaired(json, AnswerKind::Completion);
+        let repaired = repaired.and_then(|json| serde_json::from_str(&json).ok());
+        repaired.map_or(decoded, Ok)
     }
 
     /// Returns the choice with the lowest index. `None` if there are no choices.
@@ -105,9 +114,15 @@ impl Choice {
         }
     }
 
+    /// Returns whether the message is empty, and a field that stands for the message in other formats is not.
+    fn has_text_elsewhere(&self) -> bool {
+        let mut names = ["delta", "text"].iter();
+        names.any(|name| self.extra.get(name).is_some()) && is_default(&self.message)
+    }
+
     /// Decodes `logprobs`. Returns `None` if the field is absent or is not in OpenAI's format.
     pub fn token_logprobs(&self) -> Option<Logprobs> {
-        serde_json::from_str(self.logprobs.as_ref()?.get()).ok()
+        lenient_json::decode_part(self.logprobs.as_ref()?.get())
     }
 
     /// Returns the zero-based index of the choice, or 0 if the provider sent no index.

@@ -247,8 +247,8 @@ macro_rules! tagged_enum {
 
         impl From<crate::chat::Json> for $type {
             fn from(json: crate::chat::Json) -> Self {
-                let known = match crate::chat::wire_object::type_of(&json).as_deref() {
-                    $( Some($tag) => crate::chat::wire_object::decode_tagged(&json).map(Self::$variant), )*
+                let decode = |json: &crate::chat::Json| match crate::chat::wire_object::type_of(json).as_deref() {
+                    $( Some($tag) => crate::chat::wire_object::decode_tagged(json).map(Self::$variant), )*
                     $(
                         None => serde_json::from_str(json.get())
                             .ok()
@@ -258,7 +258,8 @@ macro_rules! tagged_enum {
                     #[allow(unreachable_patterns, reason = "an untagged variant takes all objects without a type")]
                     _ => None,
                 };
-                known.unwrap_or(Self::Other(json))
+                let decode_cleaned = || json.cleaned().and_then(|json| decode(&json));
+                decode(&json).or_else(decode_cleaned).unwrap_or(Self::Other(json))
             }
         }
 

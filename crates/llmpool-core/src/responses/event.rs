@@ -7,12 +7,13 @@ use serde::de::{Deserialize, Deserializer};
 
 use super::item::Item;
 use super::part::ItemPart;
+use super::repair::{decode_repaired, repair_event};
 use super::response::Response;
 use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::string_enum::string_enum;
-use crate::chat::valid_fields::decode_valid_fields;
 use crate::chat::wire_object::wire_object;
 use crate::chat::{Json, LenientU64, UnknownFields};
+use crate::lenient_json::decode_part;
 
 /// Type of a streamed event.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -286,13 +287,14 @@ lenient_getters!(ResponseEvent {
 });
 
 impl ResponseEvent {
-    /// Decodes the JSON data of an event. A field whose value has an unexpected type is kept in `extra` and
-    /// causes no error.
+    /// Decodes the JSON data of an event. A field whose value has an unexpected type is read if its meaning is
+    /// clear. Otherwise it is kept in `extra` and causes no error. In text that JSON does not allow, U+FFFD
+    /// replaces what is invalid.
     ///
     /// # Errors
     /// Returns an error if `json` is not a JSON object. The error message may quote the data.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        crate::chat::from_json(json).or_else(|error| decode_valid_fields(json).ok_or(error))
+        decode_repaired(json, repair_event)
     }
 
     /// Creates an event of the given type with no other fields.
@@ -345,10 +347,8 @@ impl From<String> for EventDelta {
 impl<'de> Deserialize<'de> for EventDelta {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let json = Json::deserialize(deserializer)?;
-        Ok(match serde_json::from_str(json.get()) {
-            Ok(text) => Self::Text(text),
-            Err(_) => Self::Other(json),
-        })
+        let text: Option<String> = decode_part(json.get());
+        Ok(text.map_or(Self::Other(json), Self::Text))
     }
 }
 

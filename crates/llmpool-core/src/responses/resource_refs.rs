@@ -5,12 +5,11 @@
 //! An invalid or deeply nested field therefore does not hide the references in other fields.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::chat::wire_object::FieldName;
+use crate::raw_object::{RawMembers, parse_members};
 
 /// A reference from a request to a resource that only one account can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +61,7 @@ pub fn created_resources(answer: &[u8]) -> Vec<String> {
     let fields = fields_of(answer);
     let field = |name: &str| fields.iter().find(|(known, _)| known == name);
     let inner = field("response").or_else(|| field("item"));
-    let inner = inner.and_then(|(_, value)| parse_fields(value.get().as_bytes()));
+    let inner = inner.and_then(|(_, value)| parse_members(value.get().as_bytes()));
     let mut resources: Vec<Cow<'_, str>> = Vec::new();
     for (name, value) in inner.unwrap_or(fields) {
         match &*name {
@@ -78,41 +77,9 @@ pub fn created_resources(answer: &[u8]) -> Vec<String> {
     resources.into_iter().map(Cow::into_owned).collect()
 }
 
-type RawFields<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
-
-/// All fields of a JSON object in their original order. A repeated field occurs several times.
-struct RawObject<'a>(RawFields<'a>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for RawObject<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RawObjectVisitor;
-        impl<'de> Visitor<'de> for RawObjectVisitor {
-            type Value = RawObject<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject<'de>, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(FieldName(name)) = map.next_key()? {
-                    fields.push((name, map.next_value()?));
-                }
-                Ok(RawObject(fields))
-            }
-        }
-        deserializer.deserialize_map(RawObjectVisitor)
-    }
-}
-
-fn parse_fields(json: &[u8]) -> Option<RawFields<'_>> {
-    let object: Option<RawObject<'_>> = serde_json::from_slice(json).ok();
-    object.map(|object| object.0)
-}
-
 /// Returns the fields of a JSON object. Empty if `json` is not an object.
-fn fields_of(json: &[u8]) -> RawFields<'_> {
-    parse_fields(json).unwrap_or_default()
+fn fields_of(json: &[u8]) -> RawMembers<'_> {
+    parse_members(json).unwrap_or_default()
 }
 
 fn string(value: &RawValue) -> Option<Cow<'_, str>> {

@@ -4,11 +4,10 @@ use std::fmt;
 
 use super::item::Item;
 use super::part::ItemPart;
-use super::repair::repair_response;
+use super::repair::{decode_repaired, repair_response};
 use super::request::{Reasoning, ResponsesTool, TextOptions};
 use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::string_enum::string_enum;
-use crate::chat::valid_fields::decode_valid_fields;
 use crate::chat::wire_object::{opaque_debug, partial_debug, wire_object};
 use crate::chat::{Content, Json, LenientU64, UnknownFields};
 
@@ -224,17 +223,14 @@ lenient_getters!(OutputTokensDetails {
 });
 
 impl Response {
-    /// Decodes the body of a response. A field whose value has an unexpected type is kept in `extra` and
-    /// causes no error.
+    /// Decodes the body of a response. A field whose value has an unexpected type is read if its meaning is
+    /// clear. Otherwise it is kept in `extra` and causes no error. In text that JSON does not allow, U+FFFD
+    /// replaces what is invalid.
     ///
     /// # Errors
     /// Returns an error if `json` is not a JSON object. The error message may quote the body.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        crate::chat::from_json(json).or_else(|error| {
-            let mut response = decode_valid_fields(json).ok_or(error)?;
-            repair_response(&mut response);
-            Ok(response)
-        })
+        decode_repaired(json, repair_response)
     }
 
     /// Returns the text of all messages in the output, concatenated without a separator. Empty if no message

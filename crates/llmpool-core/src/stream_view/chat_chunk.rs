@@ -7,19 +7,31 @@ use serde_json::value::RawValue;
 
 use super::event_flags::EventFacts;
 use super::json_fields::{is_non_empty, mark_an_error, output_length};
+use crate::chat::repair::{AnswerKind, repaired, repaired_usage};
 use crate::chat::wire_object::FieldName;
 use crate::chat::{FinishReason, LenientU64, Usage};
 use crate::sse::SseEvent;
 
 pub(super) fn classify(event: &SseEvent) -> EventFacts {
-    let Ok(chunk) = serde_json::from_slice::<ChunkFields<'_>>(&event.data) else {
-        return match without_duplicates(event) {
-            Some(event) => classify(&event),
-            None => EventFacts::unreadable(event.name.as_deref()),
-        };
+    if let Ok(chunk) = serde_json::from_slice(&event.data) {
+        return facts_of(chunk, event);
+    }
+    let data = repaired(&event.data, AnswerKind::Chunk).map(Bytes::from);
+    let event = SseEvent {
+        data: data.unwrap_or_default(),
+        name: event.name.clone(),
     };
+    match serde_json::from_slice(&event.data) {
+        Ok(chunk) => facts_of(chunk, &event),
+        Err(_) => EventFacts::unreadable(event.name.as_deref()),
+    }
+}
+
+/// Returns the facts about an event whose data is `chunk`.
+fn facts_of(chunk: ChunkFields<'_>, event: &SseEvent) -> EventFacts {
     let mut facts = EventFacts::default();
-    facts.flags.error = chunk.is_error(event);
+    let groq = chunk.groq();
+    facts.flags.error = chunk.is_error(groq.as_ref(), event);
     let choices = chunk.choices.unwrap_or_default();
     for choice in &choices {
         let bit = 1_u128 << choice.index.get().unwrap_or(0).min(127);
@@ -28,30 +40,18 @@ pub(super) fn classify(event: &SseEvent) -> EventFacts {
             facts.finished |= bit;
         }
         facts.flags.content |= choice.has_content();
-        facts.output_bytes += choice.delta.as_ref().map_or(0, DeltaFields::output_bytes);
+        facts.output_bytes += choice.output_bytes();
     }
-    let nested = chunk.x_groq.and_then(|groq| groq.usage);
+    let nested = groq.and_then(|groq| groq.usage);
     let usages = [chunk.usage, nested]
         .into_iter()
         .chain(choices.iter().map(|choice| choice.usage));
-    if let Some(usage) = usages.flatten().rfind(|usage| has_counts(usage)) {
-        facts.usage = Some(event.data.slice_ref(usage.get().as_bytes()));
-        facts.flags.usage_only = choices.is_empty();
-    }
+    facts.usage = usages
+        .flatten()
+        .rev()
+        .find_map(|usage| readable_usage(usage, event));
+    facts.flags.usage_only = facts.usage.is_some() && choices.is_empty();
     facts
-}
-
-/// Returns a copy of the event with only the last occurrence of each JSON field, because some servers repeat
-/// fields. `None` if that does not make the event readable.
-fn without_duplicates(event: &SseEvent) -> Option<SseEvent> {
-    let value: serde_json::Value = serde_json::from_slice(&event.data).ok()?;
-    let data = Bytes::from(serde_json::to_vec(&value).ok()?);
-    let is_readable =
-        data.len() < event.data.len() && serde_json::from_slice::<ChunkFields<'_>>(&data).is_ok();
-    is_readable.then(|| SseEvent {
-        data,
-        name: event.name.clone(),
-    })
 }
 
 #[derive(Deserialize)]
@@ -63,7 +63,7 @@ struct ChunkFields<'a> {
     #[serde(borrow)]
     error: Option<&'a RawValue>,
     #[serde(borrow)]
-    x_groq: Option<GroqFields<'a>>,
+    x_groq: Option<&'a RawValue>,
     // Some providers mark errors with the following fields instead of `error`.
     #[serde(borrow)]
     object: Option<&'a RawValue>,
@@ -93,6 +93,9 @@ struct ChoiceFields<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
+    /// Text of the legacy completions API, which has no delta.
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
 }
 
 /// Output in the delta of a streamed choice, or in the message of a complete choice.
@@ -103,9 +106,13 @@ pub(super) struct DeltaFields<'a> {
     tool_calls: Option<&'a RawValue>,
 }
 
-impl ChunkFields<'_> {
-    fn is_error(&self, event: &SseEvent) -> bool {
-        let groq = self.x_groq.as_ref().and_then(|groq| groq.error);
+impl<'a> ChunkFields<'a> {
+    fn groq(&self) -> Option<GroqFields<'a>> {
+        serde_json::from_str(self.x_groq?.get()).ok()
+    }
+
+    fn is_error(&self, groq: Option<&GroqFields<'_>>, event: &SseEvent) -> bool {
+        let groq = groq.and_then(|groq| groq.error);
         let choices = self.choices.as_deref().unwrap_or_default();
         event.name.as_deref() == Some(b"error")
             || [self.error, groq].into_iter().flatten().any(is_non_empty)
@@ -124,11 +131,25 @@ impl ChoiceFields<'_> {
     }
 
     fn is_error(&self) -> bool {
-        self.error.is_some_and(is_non_empty) || FinishReason::from(self.finish_reason()).is_failure()
+        self.error.is_some_and(is_non_empty)
+            || (self.is_finished() && FinishReason::from(self.finish_reason()).is_failure())
     }
 
     fn has_content(&self) -> bool {
-        self.is_finished() || self.delta.as_ref().is_some_and(DeltaFields::has_content)
+        let has_output = self.delta.as_ref().is_some_and(DeltaFields::has_content);
+        self.is_finished() || has_output || self.text_bytes() > 0
+    }
+
+    fn output_bytes(&self) -> usize {
+        self.delta.as_ref().map_or(0, DeltaFields::output_bytes) + self.text_bytes()
+    }
+
+    /// Returns the length of the text that stands for the delta, or 0 if the choice has a delta.
+    fn text_bytes(&self) -> usize {
+        let text = self
+            .text
+            .filter(|text| self.delta.is_none() && text.get().starts_with('"'));
+        text.map_or(0, output_length)
     }
 }
 
@@ -184,9 +205,20 @@ impl<'de: 'a, 'a> Deserialize<'de> for DeltaFields<'a> {
     }
 }
 
-/// Returns whether a usage object has at least one token count.
-fn has_counts(usage: &RawValue) -> bool {
-    is_non_empty(usage) && serde_json::from_str::<Usage>(usage.get()).is_ok_and(|usage| !usage.is_empty())
+/// Returns the JSON text of a usage object that is part of `event`, without the values that cannot be
+/// decoded. `None` if it has no token count.
+fn readable_usage(usage: &RawValue, event: &SseEvent) -> Option<Bytes> {
+    if !is_non_empty(usage) {
+        return None;
+    }
+    let has_counts = |json: &str| serde_json::from_str(json).map(|usage: Usage| !usage.is_empty());
+    match has_counts(usage.get()) {
+        Ok(true) => Some(event.data.slice_ref(usage.get().as_bytes())),
+        Ok(false) => None,
+        Err(_) => repaired_usage(usage.get())
+            .filter(|usage| has_counts(usage).is_ok_and(|counts| counts))
+            .map(Bytes::from),
+    }
 }
 
 /// Returns whether any tool call in `calls`, the JSON text of a `tool_calls` list, has a name or arguments.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::chat_chunk::DeltaFields;
 use super::response_event;
+use crate::chat::repair::{AnswerKind, repaired};
 
 /// Length in bytes of the output that has arrived, and the number of events that carried output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,16 +44,22 @@ pub fn estimated_tokens(body: &[u8]) -> Option<u32> {
         #[serde(borrow)]
         message: Option<DeltaFields<'a>>,
     }
-    let mut size = OutputSize::default();
-    match serde_json::from_slice::<Completion<'_>>(body) {
-        Ok(completion) => {
-            let messages = completion
-                .choices
-                .iter()
-                .filter_map(|choice| choice.message.as_ref());
-            messages.for_each(|message| size.add(message.output_bytes()));
-        }
-        Err(_) => size.add(response_event::output_bytes_of(body)?),
+    let size_of = |completion: Completion<'_>| {
+        let mut size = OutputSize::default();
+        let choices = completion.choices.iter();
+        let messages = choices.filter_map(|choice| choice.message.as_ref());
+        messages.for_each(|message| size.add(message.output_bytes()));
+        size
+    };
+    if let Ok(completion) = serde_json::from_slice(body) {
+        return Some(size_of(completion).estimated_tokens());
     }
-    Some(size.estimated_tokens())
+    if let Some(bytes) = response_event::output_bytes_of(body) {
+        let mut size = OutputSize::default();
+        size.add(bytes);
+        return Some(size.estimated_tokens());
+    }
+    let body = repaired(body, AnswerKind::Completion)?;
+    let completion = serde_json::from_str(&body).ok()?;
+    Some(size_of(completion).estimated_tokens())
 }

@@ -8,14 +8,33 @@ use serde_json::value::RawValue;
 
 use super::event_flags::EventFacts;
 use super::json_fields::{is_non_empty, mark_an_error, output_length};
+use crate::chat::repair::decode_usage;
+use crate::lenient_json;
+use crate::raw_object::RawObject;
 use crate::responses::{Item, Response, ResponseStatus, ResponsesUsage};
 use crate::sse::SseEvent;
 use crate::translate::usage;
 
 pub(super) fn classify(event: &SseEvent) -> EventFacts {
-    let Ok(fields) = serde_json::from_slice::<ResponseEventFields<'_>>(&event.data) else {
-        return EventFacts::unreadable(event.name.as_deref());
-    };
+    if let Ok(fields) = serde_json::from_slice(&event.data) {
+        return facts_of(&fields, &event.data);
+    }
+    let data = rebuilt(&event.data).unwrap_or_default();
+    match serde_json::from_str(&data) {
+        Ok(fields) => facts_of(&fields, data.as_bytes()),
+        Err(_) => EventFacts::unreadable(event.name.as_deref()),
+    }
+}
+
+/// Returns an object with its text cleaned, and without all but the last of repeated members. `None` if
+/// `json` is not an object.
+fn rebuilt(json: &[u8]) -> Option<String> {
+    let text = lenient_json::cleaned_text(json);
+    RawObject::parse(&text).map(|object| object.to_json())
+}
+
+/// Returns the facts about an event with these fields. `data` is its JSON text.
+fn facts_of(fields: &ResponseEventFields<'_>, data: &[u8]) -> EventFacts {
     let kind = fields.kind.as_deref().unwrap_or_default();
     let mut facts = EventFacts::default();
     facts.flags.error = fields.is_error(kind);
@@ -28,9 +47,7 @@ pub(super) fn classify(event: &SseEvent) -> EventFacts {
     match kind {
         "response.completed" | "response.incomplete" => {
             // Some servers send the response object itself as the event.
-            let response = fields
-                .response
-                .map_or(&event.data[..], |response| response.get().as_bytes());
+            let response = fields.response.map_or(data, |response| response.get().as_bytes());
             let summary = ResponseSummary::parse(response);
             facts.flags.error |= summary.failed;
             facts.flags.content = true;
@@ -96,6 +113,7 @@ fn is_named_call(item: &str) -> bool {
 }
 
 /// Status and usage of a response, taken from the event that ends its stream.
+#[derive(Default)]
 struct ResponseSummary {
     failed: bool,
     /// JSON text of the token usage, with the field names of Chat Completions. `None` if the response reports
@@ -105,21 +123,31 @@ struct ResponseSummary {
 
 impl ResponseSummary {
     fn parse(response: &[u8]) -> Self {
-        #[derive(Default, Deserialize)]
-        struct Fields {
-            status: Option<ResponseStatus>,
-            usage: Option<ResponsesUsage>,
+        let summary = Self::of(response);
+        let rebuilt = || Self::of(rebuilt(response)?.as_bytes());
+        summary.or_else(rebuilt).unwrap_or_default()
+    }
+
+    /// Returns `None` if `response` cannot be parsed.
+    fn of(response: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Fields<'a> {
+            #[serde(borrow)]
+            status: Option<&'a RawValue>,
+            #[serde(borrow)]
+            usage: Option<&'a RawValue>,
         }
-        let fields: Fields = serde_json::from_slice(response).unwrap_or_default();
-        let usage = fields.usage.map(|usage| usage::to_chat(&usage));
+        let fields: Fields<'_> = serde_json::from_slice(response).ok()?;
+        let status = fields
+            .status
+            .and_then(|status| serde_json::from_str(status.get()).ok());
+        let usage: Option<ResponsesUsage> = fields.usage.and_then(|usage| decode_usage(usage.get()));
+        let usage = usage.map(|usage| usage::to_chat(&usage));
         let usage = usage.filter(|usage| !usage.is_empty());
-        Self {
-            failed: matches!(
-                fields.status,
-                Some(ResponseStatus::Failed | ResponseStatus::Cancelled)
-            ),
+        Some(Self {
+            failed: matches!(status, Some(ResponseStatus::Failed | ResponseStatus::Cancelled)),
             usage: usage.and_then(|usage| serde_json::to_vec(&usage).ok().map(Bytes::from)),
-        }
+        })
     }
 }
 

@@ -5,7 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::dropped_fields::without;
+use crate::chat::repair::decode_usage;
 use crate::chat::{LenientU64, Usage};
+use crate::lenient_json;
+use crate::raw_object::RawObject;
 use crate::responses::{InputTokensDetails, OutputTokensDetails, ResponsesUsage};
 
 /// Parses the token usage in a complete response body of either API format. Returns `None` if the body cannot
@@ -16,11 +19,20 @@ pub fn parse_usage(body: &[u8]) -> Option<Usage> {
         #[serde(borrow)]
         usage: Option<&'a RawValue>,
     }
-    let body: Body<'_> = serde_json::from_slice(body).ok()?;
-    let json = body.usage?.get();
-    let usage = match serde_json::from_str::<ResponsesUsage>(json) {
-        Ok(usage) if usage.has("input_tokens") || usage.has("output_tokens") => to_chat(&usage),
-        _ => serde_json::from_str(json).ok()?,
+    match serde_json::from_slice::<Body<'_>>(body) {
+        Ok(body) => decode(body.usage?.get()),
+        Err(_) => {
+            let text = lenient_json::cleaned_text(body);
+            decode(RawObject::parse(&text)?.get("usage")?)
+        }
+    }
+}
+
+/// Decodes the usage of either API format. `None` if it has no count.
+fn decode(json: &str) -> Option<Usage> {
+    let usage = match decode_usage::<ResponsesUsage>(json) {
+        Some(usage) if usage.has("input_tokens") || usage.has("output_tokens") => to_chat(&usage),
+        _ => decode_usage(json)?,
     };
     Some(usage).filter(|usage| !usage.is_empty())
 }

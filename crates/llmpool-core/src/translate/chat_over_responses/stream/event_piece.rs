@@ -45,6 +45,12 @@ impl EventPiece {
         let text = match (complete, event.delta.take()) {
             (Some(complete), _) => complete?,
             (None, Some(EventDelta::Text(text))) => text,
+            // Some servers send the arguments as an object, not as its JSON text.
+            (None, Some(EventDelta::Other(json)))
+                if kind == PieceKind::Arguments && json.get().starts_with('{') =>
+            {
+                json.get().to_owned()
+            }
             (None, _) => return None,
         };
         (!text.is_empty()).then_some(Self {
