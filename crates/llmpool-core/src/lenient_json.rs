@@ -26,12 +26,22 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Removes byte order marks at the beginning. Returns `None` if nothing had to be replaced. Reads the text
 /// once and does not check its structure, so the returned text can still be invalid JSON.
 pub(crate) fn cleaned(json: &[u8]) -> Option<String> {
+    replaced(json, false)
+}
+
+/// Returns the cleaned text, but keeps single halves of surrogate pairs, because their counterparts can be in
+/// another chunk.
+pub(crate) fn cleaned_except_halves(json: &[u8]) -> Cow<'_, str> {
+    replaced(json, true).map_or_else(|| String::from_utf8_lossy(json), Cow::Owned)
+}
+
+fn replaced(json: &[u8], keeps_halves: bool) -> Option<String> {
     let mut unmarked = json;
     while let Some(rest) = unmarked.strip_prefix(BYTE_ORDER_MARK) {
         unmarked = rest;
     }
     let text = String::from_utf8_lossy(unmarked);
-    match (Cleaner::new(&text).run(), text) {
+    match (Cleaner::new(&text, keeps_halves).run(), text) {
         (Some(replaced), _) => Some(replaced),
         (None, Cow::Owned(text)) => Some(text),
         (None, Cow::Borrowed(text)) => (unmarked.len() < json.len()).then(|| text.to_owned()),
@@ -64,15 +74,17 @@ pub(crate) fn decode_part<T: DeserializeOwned>(json: &str) -> Option<T> {
 /// One pass over a text. Copies the text from the first replacement on.
 struct Cleaner<'a> {
     text: &'a str,
+    keeps_halves: bool,
     /// Number of bytes of `text` that `output` covers.
     covered: usize,
     output: String,
 }
 
 impl<'a> Cleaner<'a> {
-    fn new(text: &'a str) -> Self {
+    fn new(text: &'a str, keeps_halves: bool) -> Self {
         Self {
             text,
+            keeps_halves,
             covered: 0,
             output: String::new(),
         }
@@ -114,7 +126,7 @@ impl<'a> Cleaner<'a> {
         match self.code_unit(at) {
             None => at + 2,
             Some(0xd800..0xdc00) if matches!(self.code_unit(at + 6), Some(0xdc00..0xe000)) => at + 12,
-            Some(0xd800..0xe000) => self.replace(at..at + 6, "\\ufffd"),
+            Some(0xd800..0xe000) if !self.keeps_halves => self.replace(at..at + 6, "\\ufffd"),
             Some(_) => at + 6,
         }
     }

@@ -89,11 +89,12 @@ fn odd_text_is_read_in_chunks() {
             br#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"total_tokens":3}}"#
                 .to_vec();
         for events in [
-            vec![before.clone(), odd.clone(), after.clone(), end.clone()],
-            vec![odd.clone(), odd.clone(), after, end],
+            vec![before, odd.clone(), after.clone(), end.clone()],
+            vec![odd, after, end],
         ] {
             let (view, chunks) = streamed(&events);
-            assert_eq!(chunks[1].text(), *text);
+            let read: String = chunks.iter().map(|chunk| chunk.text()).collect();
+            assert!(read.ends_with(&format!("{text} after")), "{read}");
             assert!(view.has_content() && view.is_complete() && view.usage().is_some());
         }
         let first = with(

@@ -45,7 +45,7 @@ impl Stream for DecodedChunks {
                 },
             ),
             Some(Err(error)) => Some(Err(error)),
-            None => None,
+            None => this.decoder.finish().map(Ok),
         })
     }
 }

@@ -14,16 +14,22 @@ use serde_json::value::RawValue;
 use super::chunk::{ChatChunk, ChunkChoice};
 use super::chunk_serde::StringCache;
 use super::content::Content;
+use super::half_pairs::HalfPairs;
 use super::json::Json;
 use super::repair::{AnswerKind, repaired};
 use super::wire_object::is_default;
+use crate::lenient_json;
 use crate::stream_view::{EventRepeat, VaryingField};
 
 /// A decoder for the chunks of one stream. Reuses what consecutive chunks have in common.
+///
+/// A character that is split over two chunks is held back until its second half arrives. Call
+/// [`finish`](Self::finish) after the last chunk.
 #[derive(Clone, Default)]
 pub struct ChunkDecoder {
     cache: StringCache,
     prototype: Option<Prototype>,
+    halves: HalfPairs,
 }
 
 /// A decoded chunk whose varying strings are empty. It is copied for each later chunk that differs only in
@@ -52,12 +58,32 @@ impl ChunkDecoder {
     /// Fails if the data cannot be decoded as a chunk. The error message may quote the data.
     pub fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
         let decoded = self.cache.decode(data);
-        if decoded.as_ref().is_ok_and(is_readable) {
+        if self.halves.is_empty() && decoded.as_ref().is_ok_and(is_readable) {
             return decoded;
         }
-        let repaired = repaired(data, AnswerKind::Chunk);
-        let repaired = repaired.and_then(|data| self.cache.decode(data.as_bytes()).ok());
-        repaired.map_or(decoded, Ok)
+        self.decode_repaired(data).map_or(decoded, Ok)
+    }
+
+    /// Returns the last chunk of a stream that ended in the middle of a character. `None` if it did not.
+    pub fn finish(&mut self) -> Option<ChatChunk> {
+        if self.halves.is_empty() {
+            return None;
+        }
+        let mut chunk = self.cache.empty_chunk();
+        self.halves.finish(&mut chunk);
+        Some(chunk)
+    }
+
+    /// Decodes a chunk that a parser refuses, or that continues a character of an earlier chunk.
+    fn decode_repaired(&mut self, data: &[u8]) -> Option<ChatChunk> {
+        let text = lenient_json::cleaned_except_halves(data);
+        let joined = self.halves.join(&text);
+        let text = joined.as_deref().unwrap_or(&text);
+        let decoded = self.cache.decode(text.as_bytes()).ok().filter(is_readable);
+        decoded.or_else(|| {
+            let repaired = repaired(text.as_bytes(), AnswerKind::Chunk)?;
+            self.cache.decode(repaired.as_bytes()).ok()
+        })
     }
 
     /// Decodes the data of an event that [`StreamView`](crate::stream_view::StreamView) has already examined.
@@ -72,6 +98,7 @@ impl ChunkDecoder {
         data: &[u8],
         repeat: Option<&EventRepeat>,
     ) -> Result<ChatChunk, serde_json::Error> {
+        let repeat = repeat.filter(|_| self.halves.is_empty());
         match repeat.and_then(|repeat| self.decode_repeat(data, repeat)) {
             Some(chunk) => Ok(chunk),
             None => self.decode(data),

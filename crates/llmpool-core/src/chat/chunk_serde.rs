@@ -24,6 +24,16 @@ pub(super) struct StringCache {
 }
 
 impl StringCache {
+    /// Returns a chunk without choices, with the id and model of the last chunk.
+    pub(super) fn empty_chunk(&self) -> ChatChunk {
+        ChatChunk {
+            id: self.id.clone(),
+            object: self.object.clone(),
+            model: self.model.clone(),
+            ..ChatChunk::default()
+        }
+    }
+
     /// Decodes a chunk. A string that equals the cached string of the same field is shared instead of
     /// allocated again.
     pub(super) fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {

@@ -29,6 +29,7 @@ mod content;
 mod delta_merge;
 mod empty_object;
 mod finish_reason;
+mod half_pairs;
 mod json;
 pub(crate) mod lenient_u64;
 mod logprobs;
