@@ -37,6 +37,7 @@ pub mod embeddings;
 pub mod estimate;
 pub mod failure;
 pub mod forecast;
+mod held_halves;
 mod lenient_json;
 pub mod limits;
 pub mod models;

@@ -10,6 +10,7 @@ use llmpool_core::responses::{Response, ResponseEvent};
 use llmpool_core::sse::SseEvent;
 use llmpool_core::stream_view::{StreamView, estimated_tokens};
 use llmpool_core::translate::{EventToChunkTranslator, parse_usage, response_to_completion};
+use proptest::prelude::*;
 
 /// Bytes within a JSON string, with the text that is read.
 const TEXTS: &[(&[u8], &str)] = &[
@@ -149,7 +150,9 @@ fn odd_text_is_read_in_a_response() {
             translator.push_data(&data, observed.repeat.as_ref()).unwrap();
         }
         assert!(view.is_complete() && view.usage().is_some());
-        assert_eq!(translator.next_chunk().unwrap().text(), *text);
+        let chunks = std::iter::from_fn(|| translator.next_chunk());
+        let read: String = chunks.map(|chunk| chunk.text().into_owned()).collect();
+        assert_eq!(read, *text);
     }
 }
 
@@ -376,5 +379,36 @@ fn odd_text_is_read_in_linear_time() {
         let text = piece.repeat(200_000);
         let body = format!(r#"{{"choices":[{{"message":{{"content":"x"}}}}],"x":["{text}"]}}"#);
         assert_eq!(completion(body.as_bytes()).text(), "x");
+    }
+}
+
+proptest! {
+    #[test]
+    fn code_units_of_a_response_cut_anywhere_are_read_as_text(
+        units in prop::collection::vec(prop_oneof![0x20_u16..0x7f, 0xd7f0_u16..0xe010], 1..16),
+        lengths in prop::collection::vec(0_usize..4, 0..16),
+    ) {
+        let escaped = |units: &[u16]| -> String { units.iter().map(|unit| format!("\\u{unit:04x}")).collect() };
+        let (mut view, mut translator) = (StreamView::new(ApiFormat::Responses), EventToChunkTranslator::new());
+        let (mut events, mut rest) = (Vec::new(), &units[..]);
+        for length in lengths.into_iter().chain([usize::MAX]) {
+            let (piece, left) = rest.split_at(length.min(rest.len()));
+            let piece = escaped(piece);
+            events.push(format!(r#"{{"type":"response.output_text.delta","item_id":"m","delta":"{piece}"}}"#));
+            rest = left;
+        }
+        let whole = escaped(&units);
+        let item = format!(r#"{{"type":"message","id":"m","content":[{{"type":"output_text","text":"{whole}"}}]}}"#);
+        events.push(format!(r#"{{"type":"response.output_item.done","item":{item}}}"#));
+        events.push(format!(r#"{{"type":"response.completed","response":{{"status":"completed","output":[{item}]}}}}"#));
+        let mut assembler = Assembler::new();
+        for data in events {
+            let observed = view.observe(&SseEvent { data: Bytes::from(data.clone()), name: None });
+            translator.push_data(data.as_bytes(), observed.repeat.as_ref()).unwrap();
+            while let Some(chunk) = translator.next_chunk() {
+                assembler.push(chunk);
+            }
+        }
+        prop_assert_eq!(assembler.finish().text(), String::from_utf16_lossy(&units));
     }
 }

@@ -10,7 +10,7 @@ use futures_core::future::BoxFuture;
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatRequest, Usage};
 use llmpool_core::failure::FailureKind;
-use llmpool_core::responses::{Response, ResponseEvent, ResponsesRequest};
+use llmpool_core::responses::{EventDecoder, Response, ResponseEvent, ResponsesRequest};
 use llmpool_core::translate;
 
 use crate::error::{Error, ErrorKind};
@@ -148,7 +148,10 @@ impl OpenAiResponsesCompatible {
             stream: true,
         };
         let events = raw::stream(self.model.target(), &encoder, options).await?;
-        Ok(EventStream { events })
+        Ok(EventStream {
+            events,
+            decoder: EventDecoder::new(),
+        })
     }
 }
 
@@ -219,6 +222,7 @@ impl fmt::Debug for OpenAiResponsesCompatible {
 /// Dropping the stream closes the connection and releases the key.
 pub struct EventStream {
     events: RawStream,
+    decoder: EventDecoder,
 }
 
 impl EventStream {
@@ -234,7 +238,7 @@ impl EventStream {
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<ResponseEvent, Error>>> {
         Poll::Ready(match ready!(self.events.poll_json(cx)) {
-            Some(Ok(event)) => Some(match ResponseEvent::decode(&event.event.data) {
+            Some(Ok(event)) => Some(match self.decoder.decode(&event.event.data) {
                 Ok(event) => Ok(event),
                 Err(_) => Err(self.events.fail(FailureKind::InvalidResponse)),
             }),

@@ -9,19 +9,12 @@ use serde_json::value::RawValue;
 use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::lenient_u64::LenientU64;
 use super::tool::{FunctionCall, ToolCallDelta};
+use crate::held_halves::HeldHalves;
 use crate::raw_object::RawObject;
 
-/// Length in bytes of an escape sequence such as `\ud83d`.
-const ESCAPE_LENGTH: usize = 6;
-
-/// Maximum number of halves that are held back at once, so that the time for a chunk is bounded. A stream has
-/// a few texts at most, unless it is malicious.
-const MAX_HELD: usize = 64;
-
-/// The first halves with which texts of a stream end so far, as escape sequences. Invariant: at most one for
-/// each text.
-#[derive(Clone, Debug, Default)]
-pub(super) struct HalfPairs(Vec<(TextPlace, String)>);
+/// The first halves with which texts of a stream end so far.
+#[derive(Clone, Default)]
+pub(super) struct HalfPairs(HeldHalves<TextPlace>);
 
 /// One of the texts of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +58,7 @@ impl HalfPairs {
 
     /// Adds U+FFFD to the texts that end with a half. Does nothing if there are none.
     pub(super) fn finish(&mut self, chunk: &mut ChatChunk) {
-        for (place, _) in self.0.drain(..) {
+        for (place, _) in self.0.take_all(|_| true) {
             let text = Some("\u{fffd}".to_owned());
             let mut delta = Delta::default();
             match place.field {
@@ -94,8 +87,7 @@ impl HalfPairs {
         let mut choice = RawObject::parse(json)?;
         let index = count(&choice, "index").get().unwrap_or(0);
         let is_finished = !matches!(choice.get("finish_reason"), None | Some("null" | "\"\""));
-        if is_finished && self.0.iter().any(|(place, _)| place.choice == index) && choice.is_missing("delta")
-        {
+        if is_finished && self.0.contains(|place| place.choice == index) && choice.is_missing("delta") {
             choice.set("delta", "{}".to_owned());
         }
         choice.edit("delta", |delta| self.join_delta(index, is_finished, delta));
@@ -109,7 +101,7 @@ impl HalfPairs {
         };
         for (field, name) in MESSAGE_FIELDS {
             let place = TextPlace { choice: index, field };
-            delta.edit(name, |text| Some(self.join_text(place, text)));
+            delta.edit(name, |text| Some(self.0.join(place, text)));
         }
         delta.edit("tool_calls", |calls| {
             edit_items(calls, |call| self.join_call(index, call))
@@ -128,32 +120,15 @@ impl HalfPairs {
                 return Some(json.to_owned());
             };
             let place = TextPlace { choice, field };
-            function.edit("arguments", |text| Some(self.join_text(place, text)));
+            function.edit("arguments", |text| Some(self.0.join(place, text)));
             Some(function.to_json())
         });
         Some(call.to_json())
     }
 
-    /// `json` is the JSON text of a piece of the text at `place`. Changes nothing if it is not a string, or
-    /// is empty.
-    fn join_text(&mut self, place: TextPlace, json: &str) -> String {
-        let inner = json.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        let Some(inner) = inner.filter(|inner| !inner.is_empty()) else {
-            return json.to_owned();
-        };
-        let mut text = self.take(place).unwrap_or_default() + inner;
-        if self.0.len() < MAX_HELD && ends_with_first_half(&text) {
-            let half = text.split_off(text.len() - ESCAPE_LENGTH);
-            self.0.push((place, half));
-        }
-        format!("\"{text}\"")
-    }
-
     /// Adds the halves of a choice that ends to its last delta.
     fn end_choice(&mut self, choice: u64, delta: &mut RawObject<'_>) {
-        let (ended, others) = self.0.drain(..).partition(|(place, _)| place.choice == choice);
-        self.0 = others;
-        for (place, half) in ended {
+        for (place, half) in self.0.take_all(|place| place.choice == choice) {
             let named = MESSAGE_FIELDS.iter().find(|(field, _)| *field == place.field);
             match (place.field, named) {
                 (TextField::Arguments(index), _) => {
@@ -166,11 +141,6 @@ impl HalfPairs {
                 (_, None) => {}
             }
         }
-    }
-
-    fn take(&mut self, place: TextPlace) -> Option<String> {
-        let position = self.0.iter().position(|(known, _)| *known == place)?;
-        Some(self.0.swap_remove(position).1)
     }
 }
 
@@ -208,17 +178,6 @@ fn count(object: &RawObject<'_>, name: &str) -> LenientU64 {
         .get(name)
         .and_then(|count| serde_json::from_str(count).ok());
     count.unwrap_or_default()
-}
-
-/// Returns whether the text, the inside of a JSON string, ends with the escape sequence of the first half of
-/// a surrogate pair.
-fn ends_with_first_half(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let Some((before, [b'\\', b'u', b'd' | b'D', second, _, _])) = bytes.split_last_chunk() else {
-        return false;
-    };
-    let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\').count();
-    matches!(second, b'8' | b'9' | b'a' | b'b' | b'A' | b'B') && backslashes.is_multiple_of(2)
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! Invariant: `Debug` output shows types and sizes, never the text of a user or model.
 
 mod event;
+mod event_decoder;
 mod event_sequence;
 mod item;
 mod part;
@@ -18,6 +19,7 @@ mod resource_refs;
 mod response;
 
 pub use event::{EventDelta, EventKind, ResponseEvent};
+pub use event_decoder::EventDecoder;
 pub use event_sequence::{EventSequence, SequenceError};
 pub use item::{
     CustomToolCallItem, FunctionCallItem, HostedItem, Item, ItemReference, MessageItem, ReasoningItem,

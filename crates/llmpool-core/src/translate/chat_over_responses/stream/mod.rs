@@ -17,7 +17,7 @@ use self::output_items::{OutputItems, StreamedItem};
 use super::finish_reason::{failure, finish_reason};
 use super::lenient_items::repair_item;
 use crate::chat::{ChatChunk, EmptyObject, Json, UnknownFields};
-use crate::responses::{EventKind, Item, Response, ResponseEvent, ResponseStatus};
+use crate::responses::{EventDecoder, EventKind, Item, Response, ResponseEvent, ResponseStatus};
 use crate::stream_view::EventRepeat;
 use crate::translate::FailedResponse;
 use crate::translate::image_items::{IMAGES, item_to_image};
@@ -29,6 +29,7 @@ use crate::translate::image_items::{IMAGES, item_to_image};
 /// becomes a chunk with the finish reason and, if the response reports usage, a chunk with the usage.
 #[derive(Clone, Debug, Default)]
 pub struct EventToChunkTranslator {
+    decoder: EventDecoder,
     items: OutputItems,
     chunks: ChunkQueue,
     is_finished: bool,
@@ -74,6 +75,7 @@ impl EventToChunkTranslator {
     /// was cancelled.
     pub fn push_data(&mut self, data: &[u8], repeat: Option<&EventRepeat>) -> Result<(), EventError> {
         if let Some(repeat) = repeat
+            && self.decoder.is_idle()
             && self.text_template == Some(repeat.template())
             && let Some(item) = self.items.last_with_text()
             && let Some(text) = text_delta::text(data, repeat)
@@ -81,7 +83,7 @@ impl EventToChunkTranslator {
             message::push_text(item, text, &[], &mut self.chunks);
             return Ok(());
         }
-        let event = ResponseEvent::decode(data).map_err(|_| EventError::Malformed)?;
+        let event = self.decoder.decode(data).map_err(|_| EventError::Malformed)?;
         let text_template = self.text_template_of(data, &event, repeat);
         self.push(event).map_err(EventError::Failed)?;
         self.text_template = text_template;
