@@ -31,6 +31,7 @@ pub struct LimitSnapshots {
 /// The waits and the request ID that the headers of an error response state. The wait that the provider
 /// requests may also come from the body.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct ErrorHeaders {
     /// The wait that the provider requests before the next attempt, measured from the arrival of the
     /// response. Never zero. `None` if the provider requests no wait.
@@ -39,6 +40,10 @@ pub struct ErrorHeaders {
     /// response. Never zero. `None` if there is a `retry_after`, or if
     /// the headers report no exhausted limit.
     pub limit_reset: Option<Duration>,
+    /// The time until all exhausted rate limits are reset according to the headers that the body quotes. Never
+    /// zero. `None` under the same conditions as `limit_reset`. Other than the headers of the response, these
+    /// headers belong to the error: they describe the limit that caused it, also if that is a quota.
+    pub quoted_limit_reset: Option<Duration>,
     /// The ID that the provider assigned to the request, from the header `x-request-id` or `request-id`.
     pub request_id: Option<String>,
 }
@@ -48,9 +53,9 @@ impl ErrorHeaders {
     /// lower-case name, and `error` is the parsed response body.
     ///
     /// `retry_after` comes from the first of these sources that states a wait: `retry-after-ms`,
-    /// `retry-after`, the body. A wait of zero, a negative wait and a time in the past are ignored: they say
-    /// nothing about when to try again. If the body also states when a quota resets, the wait lasts at least
-    /// until then.
+    /// `retry-after`, the body, these two headers as the body quotes them. A wait of zero, a negative wait and
+    /// a time in the past are ignored: they say nothing about when to try again. If the body also states when a
+    /// quota resets, the wait lasts at least until then.
     ///
     /// Timestamps are compared with the `Date` header of the response. If this header is missing, they are
     /// compared with `wall_now`, a duration since the Unix epoch.
@@ -60,21 +65,39 @@ impl ErrorHeaders {
         wall_now: Option<Duration>,
     ) -> Self {
         let now = get("date").and_then(parse_http_date).or(wall_now);
-        let positive = |wait: &Duration| !wait.is_zero();
-        let milliseconds = || parse_duration(&format!("{}ms", get("retry-after-ms")?.trim()));
-        let retry_after = milliseconds()
-            .filter(positive)
-            .or_else(|| parse_wait(get("retry-after")?, now).filter(positive))
-            .or_else(|| error?.retry_delay.filter(positive));
+        let quoted = |name: &str| quoted_header(error?, name);
+        let retry_after = requested_wait(&get, now)
+            .or_else(|| positive(error?.retry_delay?))
+            .or_else(|| requested_wait(&quoted, now));
         let quota_reset = error.and_then(|error| plausible_wait(error.resets_at?.saturating_sub(now?)));
+        let retry_after = retry_after.max(quota_reset.and_then(positive));
+        let limit_reset =
+            |reset: Option<Duration>| reset.and_then(positive).filter(|_| retry_after.is_none());
         let request_id = get("x-request-id").or_else(|| get("request-id"));
-        let retry_after = retry_after.max(quota_reset.filter(positive));
         Self {
             retry_after,
-            limit_reset: exhausted_reset(&get, now).filter(|reset| positive(reset) && retry_after.is_none()),
+            limit_reset: limit_reset(exhausted_reset(&get, now)),
+            quoted_limit_reset: limit_reset(exhausted_reset(&quoted, now)),
             request_id: request_id.map(str::to_owned),
         }
     }
+}
+
+fn positive(wait: Duration) -> Option<Duration> {
+    (!wait.is_zero()).then_some(wait)
+}
+
+/// Returns the wait that the headers `retry-after-ms` and `retry-after` request, if it is not zero.
+fn requested_wait<'a>(get: &impl Fn(&str) -> Option<&'a str>, now: Option<Duration>) -> Option<Duration> {
+    let milliseconds = || parse_duration(&format!("{}ms", get("retry-after-ms")?.trim()));
+    milliseconds()
+        .and_then(positive)
+        .or_else(|| positive(parse_wait(get("retry-after")?, now)?))
+}
+
+fn quoted_header<'a>(error: &'a ProviderError, name: &str) -> Option<&'a str> {
+    let quoted = error.headers.iter().find(|(known, _)| known == name);
+    quoted.map(|(_, value)| value.as_str())
 }
 
 /// The rate limits and the account of an API key, as the headers of a response report them.

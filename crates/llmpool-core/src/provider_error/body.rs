@@ -1,0 +1,101 @@
+//! Finds the JSON in the body of an error response, which may be an event stream, a log line or cut off.
+
+use serde_json::Value;
+
+use super::html::page_title;
+
+/// The maximum number of lines of a text that are parsed as JSON.
+const MAX_LINES: usize = 32;
+/// The maximum nesting of truncated JSON. `serde_json` accepts no deeper nesting.
+const MAX_DEPTH: usize = 127;
+
+/// What the body of an error response consists of.
+pub(super) enum Content {
+    /// The body is JSON.
+    Json(Value),
+    /// The body is an HTML page. Holds the title of the page, if the page has one.
+    Page(Option<String>),
+    /// The body is text that may contain JSON.
+    Text(String),
+}
+
+/// Returns the content of a body.
+pub(super) fn read(body: &[u8]) -> Content {
+    if let Ok(value) = serde_json::from_slice(body) {
+        return Content::Json(value);
+    }
+    if is_page(body) {
+        return Content::Page(page_title(body));
+    }
+    Content::Text(String::from_utf8_lossy(body).into_owned())
+}
+
+/// Returns the JSON objects and lists in a text: those that fill a line, such as the data of a server-sent
+/// event; then the part from the first to the last brace; then the complete members of truncated JSON.
+pub(super) fn json_in_text(text: &str) -> impl Iterator<Item = Value> {
+    let lines = text.lines().filter_map(json_line).take(MAX_LINES);
+    let embedded = || serde_json::from_str(text.get(text.find('{')?..=text.rfind('}')?)?).ok();
+    let truncated = || serde_json::from_str(&close_truncated(text)?).ok();
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .chain(std::iter::once_with(embedded).flatten())
+        .chain(std::iter::once_with(truncated).flatten())
+}
+
+/// Parses a text that is a JSON object or list as a whole.
+pub(super) fn json_text(text: &str) -> Option<Value> {
+    let text = text.trim();
+    text.starts_with(['{', '['])
+        .then(|| serde_json::from_str(text).ok())?
+}
+
+/// Returns the part of a line that may be a JSON object or list: the line without a field name of a
+/// server-sent event.
+fn json_line(line: &str) -> Option<&str> {
+    let line = line.trim();
+    let value = line.strip_prefix("data:").or_else(|| line.strip_prefix("error:"));
+    Some(value.unwrap_or(line).trim_start()).filter(|value| value.starts_with(['{', '[']))
+}
+
+fn is_page(body: &[u8]) -> bool {
+    ["<!doctype html", "<html", "<head", "<body"].iter().any(|start| {
+        body.get(..start.len())
+            .is_some_and(|own| own.eq_ignore_ascii_case(start.as_bytes()))
+    })
+}
+
+/// Drops the incomplete end of truncated JSON and closes its objects and lists. Returns `None` if the text
+/// does not begin like JSON or closes more than it opens.
+fn close_truncated(text: &str) -> Option<String> {
+    if !text.starts_with(['{', '[']) {
+        return None;
+    }
+    let mut closers = Vec::new();
+    // The end of the text that is kept. Everything after it is part of an incomplete member.
+    let mut end = 0;
+    let (mut in_string, mut is_escaped) = (false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if in_string => is_escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'{' | b'[' => {
+                closers.push(if byte == b'{' { '}' } else { ']' });
+                end = at + 1;
+            }
+            b'}' | b']' => {
+                closers.pop().filter(|closer| *closer == char::from(byte))?;
+                end = at + 1;
+            }
+            b',' => end = at,
+            _ => {}
+        }
+        if closers.len() > MAX_DEPTH {
+            return None;
+        }
+    }
+    let mut closed = text[..end].to_owned();
+    closed.extend(closers.iter().rev());
+    Some(closed)
+}
