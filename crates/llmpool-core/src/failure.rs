@@ -4,6 +4,7 @@
 //! [`Certainty`]. Only this module maps HTTP status codes to these values.
 
 mod classify;
+mod known_errors;
 pub mod status_policy;
 
 use std::fmt;
@@ -39,8 +40,8 @@ pub enum FailureKind {
     /// The API key lacks a permission that the request needs: status 403, or error code
     /// `insufficient_permissions` or similar.
     PermissionDenied,
-    /// The account of the API key has no quota or credit left: status 402, or 429 with error code
-    /// `insufficient_quota` or a similar code or message.
+    /// The account of the API key has no quota or credit left: status 402, or another 4xx status or a success
+    /// status with error code `insufficient_quota` or a similar code or message.
     NoQuota,
     /// The API key exceeded a rate limit, which refills with time: error code `rate_limit_exceeded` or
     /// similar, or a 429 for which no other cause is known.
@@ -151,8 +152,8 @@ impl fmt::Display for FailureKind {
 pub enum Certainty {
     /// The failure has only one possible cause, for example because of its status or a known error code.
     Certain,
-    /// Either the key or the request may be the cause: status 403 or 404 without a known error code, or 429
-    /// if the provider sends no known error code or message and requests no wait.
+    /// Either the key or the request may be the cause: status 403, 404 or 429 without a known error code or
+    /// message, if the provider requests no wait in the case of 429.
     Ambiguous,
 }
 
@@ -167,8 +168,8 @@ pub struct Failure {
     /// response arrived, and for most failures that occur while the body is read.
     pub status: Option<u16>,
     /// The wait that the provider requests before the next attempt, measured from the arrival of the
-    /// response. Without such a request, the time until the key's exhausted rate limits are reset. `None` if
-    /// the provider names neither.
+    /// response. Without such a request, the time until the key's exhausted rate limits are reset, unless the
+    /// account has no quota left. `None` if the provider names neither.
     pub retry_after: Option<Duration>,
     /// Whether [`retry_after`](Failure::retry_after) is only the time of a reset. Depending on the provider,
     /// requests are admitted from that time on or earlier.
