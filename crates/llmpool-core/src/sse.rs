@@ -1,7 +1,9 @@
 //! A decoder for server-sent events, as specified by WHATWG.
 //!
 //! Lines end with LF, CRLF or CR, and an empty line ends an event. If the stream ends without this empty
-//! line, the incomplete event is dropped. The decoder works on bytes, so a read may end anywhere, even inside
+//! line, the incomplete event is dropped, unless [`SseDecoder::take_unfinished`] finds it complete otherwise.
+//! Some servers break the format when they fail: a JSON object on lines of its own counts as data, and a field
+//! `error` as the data of an event with this name. The decoder works on bytes, so a read may end anywhere, even inside
 //! a UTF-8 character or between CR and LF. If an event arrives in a single read and has one `data` line, its
 //! data is a slice of that read, not a copy.
 //!
@@ -12,6 +14,7 @@
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
+use serde::de::IgnoredAny;
 
 /// A server-sent event that has data. The decoder skips comments and events without data.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,6 +44,7 @@ pub struct SseDecoder {
     /// The bytes of an incomplete event that arrived in earlier reads.
     held: BytesMut,
     line: LineState,
+    /// Whether only empty lines have been decoded so far, so that a byte order mark may follow.
     at_start: bool,
 }
 
@@ -56,6 +60,8 @@ enum LineState {
 }
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
+/// The name of an event that reports an error, and of the field that some servers send in place of the event.
+const ERROR: &[u8] = b"error";
 
 impl SseDecoder {
     /// Creates a decoder that returns an error for events of more than `limit` bytes, including field names
@@ -106,6 +112,23 @@ impl SseDecoder {
             return Err(EventTooLong { limit: self.limit });
         }
         Ok(None)
+    }
+
+    /// Returns the last event of a stream that has ended properly, if only the empty line after the event is
+    /// missing. The event must be `[DONE]`, JSON or an error: other data may be cut off. Call this after
+    /// [`next_event`](Self::next_event) has returned `None`.
+    pub fn take_unfinished(&mut self) -> Option<SseEvent> {
+        let mut block = std::mem::take(&mut self.held);
+        block.extend_from_slice(&std::mem::take(&mut self.input));
+        self.searched = 0;
+        self.line = LineState::Empty;
+        if block.is_empty() || block.len() > self.limit {
+            return None;
+        }
+        block.extend_from_slice(b"\n");
+        let event = self.parse(&block.freeze())?;
+        let is_complete = event.data.trim_ascii() == b"[DONE]" || is_json(&event.data);
+        (is_complete || event.name.as_deref() == Some(ERROR)).then_some(event)
     }
 
     /// Returns the position in `input` after the empty line that ends the current event. Returns `None` if
@@ -159,9 +182,11 @@ impl SseDecoder {
     fn parse(&mut self, block: &Bytes) -> Option<SseEvent> {
         let mut from = 0;
         if self.at_start {
+            let is_content = |byte: &u8| !matches!(byte, b'\n' | b'\r');
+            from = block.iter().position(is_content)?;
             self.at_start = false;
-            if block.starts_with(BOM) {
-                from = BOM.len();
+            if block[from..].starts_with(BOM) {
+                from += BOM.len();
             }
         }
         parse_block(block, from)
@@ -178,7 +203,8 @@ fn line_after(end: u8) -> LineState {
 
 /// Parses the lines of one event from byte `from` to the empty line at the end of `block`. Returns `None` if
 /// the event has no data.
-fn parse_block(block: &Bytes, mut from: usize) -> Option<SseEvent> {
+fn parse_block(block: &Bytes, start: usize) -> Option<SseEvent> {
+    let mut from = start;
     let mut data: Option<Bytes> = None;
     let mut joined: Option<BytesMut> = None;
     let mut name = None;
@@ -198,11 +224,36 @@ fn parse_block(block: &Bytes, mut from: usize) -> Option<SseEvent> {
         }
         from += length + 1;
     }
-    let data = joined.map(BytesMut::freeze).or(data)?;
-    Some(SseEvent {
-        data,
-        name: name.filter(|name| !name.is_empty()),
-    })
+    let name = name.filter(|name| !name.is_empty());
+    match joined.map(BytesMut::freeze).or(data) {
+        Some(data) => Some(SseEvent { data, name }),
+        None => parse_without_data(block, start, name),
+    }
+}
+
+/// Parses an event without `data` lines, whose name is `name`: its data is the JSON object on the remaining
+/// lines, or the value of the line `error`. Returns `None` if the event has neither.
+#[cold]
+fn parse_without_data(block: &Bytes, mut from: usize, name: Option<Bytes>) -> Option<SseEvent> {
+    while let Some(length) = memchr2(b'\n', b'\r', &block[from..]) {
+        if block[from] == b'{' {
+            let lines = block[from..].split(|byte| matches!(byte, b'\n' | b'\r'));
+            let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+            let data = Bytes::from(lines.join(&b'\n'));
+            return is_json(&data).then_some(SseEvent { data, name });
+        }
+        let (field, value) = split_field(block, from, from + length);
+        if field == ERROR && !value.trim_ascii().is_empty() {
+            let name = Some(Bytes::from_static(ERROR));
+            return Some(SseEvent { data: value, name });
+        }
+        from += length + 1;
+    }
+    None
+}
+
+fn is_json(data: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(data).is_ok()
 }
 
 /// Splits a line at its first colon into the field name and the value. The line is `block[from..to]`. Drops
@@ -233,188 +284,4 @@ impl std::fmt::Debug for SseEvent {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    type NameAndData = (Option<String>, String);
-
-    fn decode(reads: &[&[u8]]) -> Vec<NameAndData> {
-        let mut decoder = SseDecoder::new(1 << 20);
-        let mut events = Vec::new();
-        for read in reads {
-            decoder.push(Bytes::copy_from_slice(read));
-            while let Some(event) = decoder.next_event().unwrap() {
-                let text = |bytes: &Bytes| String::from_utf8(bytes.to_vec()).unwrap();
-                events.push((event.name.as_ref().map(text), text(&event.data)));
-            }
-        }
-        events
-    }
-
-    fn data(texts: &[&str]) -> Vec<NameAndData> {
-        texts.iter().map(|text| (None, (*text).to_owned())).collect()
-    }
-
-    const CORPUS: &[&str] = &[
-        "data: {\"a\":1}\n\ndata: [DONE]\n\n",
-        "data:one\r\ndata: two\r\n\r\ndata:[DONE]\r\n\r\n",
-        "data: old mac\r\rdata: two\rdata: lines\r\r",
-        ": OPENROUTER PROCESSING\n\n: ping\n\ndata: \u{4f60}\u{597d}\u{1f389}\u{e9}\n\n",
-        "\u{feff}data: after a mark\n\nevent: error\ndata: {}\n\n",
-        "event: named\nid: 7\nretry: 10\nunknown: x\ndata\ndata\n\n",
-        "data: mixed\r\n\ndata: ends\n\r\ndata: here\r\r\n\n\n\ndata: half",
-        "data: {\"choices\":[{\"delta\":{\"content\":\"\u{2028}\"}}]}\n\n\n\n:\n\ndata:  two spaces\n\n",
-    ];
-
-    // L48, L49, L51
-    #[test]
-    fn vectors_of_the_specification_decode() {
-        assert_eq!(decode(&[CORPUS[0].as_bytes()]), data(&["{\"a\":1}", "[DONE]"]));
-        assert_eq!(decode(&[CORPUS[1].as_bytes()]), data(&["one\ntwo", "[DONE]"]));
-        assert_eq!(decode(&[CORPUS[2].as_bytes()]), data(&["old mac", "two\nlines"]));
-        assert_eq!(
-            decode(&[CORPUS[3].as_bytes()]),
-            data(&["\u{4f60}\u{597d}\u{1f389}\u{e9}"])
-        );
-        let named = vec![
-            (None, "after a mark".to_owned()),
-            (Some("error".to_owned()), "{}".to_owned()),
-        ];
-        assert_eq!(decode(&[CORPUS[4].as_bytes()]), named);
-        assert_eq!(
-            decode(&[CORPUS[5].as_bytes()]),
-            vec![(Some("named".to_owned()), "\n".to_owned())]
-        );
-        assert_eq!(decode(&[CORPUS[6].as_bytes()]), data(&["mixed", "ends", "here"]));
-        assert_eq!(decode(&[b"data:\n\ndata: \n\nevent: x\n\n"]), data(&["", ""]));
-    }
-
-    // L47
-    #[test]
-    fn every_split_of_the_corpus_gives_the_same_events() {
-        for text in CORPUS {
-            let bytes = text.as_bytes();
-            let whole = decode(&[bytes]);
-            for at in 0..=bytes.len() {
-                assert_eq!(
-                    decode(&[&bytes[..at], &bytes[at..]]),
-                    whole,
-                    "{text:?} split at {at}"
-                );
-            }
-            let single: Vec<&[u8]> = bytes.chunks(1).collect();
-            assert_eq!(decode(&single), whole, "{text:?} byte by byte");
-        }
-    }
-
-    #[test]
-    fn push_before_all_events_are_taken_keeps_the_rest() {
-        let mut decoder = SseDecoder::new(1 << 20);
-        let mut read = Vec::new();
-        decoder.push(Bytes::from_static(b"data: a\n\ndata: b\n\nda"));
-        read.extend(decoder.next_event().unwrap());
-        decoder.push(Bytes::from_static(b"ta: c\n\n"));
-        while let Some(event) = decoder.next_event().unwrap() {
-            read.push(event);
-        }
-        let data: Vec<_> = read.iter().map(|event| &event.data[..]).collect();
-        assert_eq!(data, [b"a", b"b", b"c"]);
-    }
-
-    #[test]
-    fn event_within_one_read_is_a_slice_of_it() {
-        let read = Bytes::from_static(b"data: text\n\n");
-        let mut decoder = SseDecoder::new(100);
-        decoder.push(read.clone());
-        let event = decoder.next_event().unwrap().unwrap();
-        assert_eq!(event.data.as_ptr(), read[6..].as_ptr());
-    }
-
-    // L48
-    #[test]
-    fn buffered_line_is_bounded() {
-        let mut decoder = SseDecoder::new(64);
-        for _ in 0..6 {
-            decoder.push(Bytes::from_static(b"data: 56789"));
-            if let Err(error) = decoder.next_event() {
-                assert_eq!(error, EventTooLong { limit: 64 });
-                return;
-            }
-        }
-        panic!("66 bytes were buffered with a limit of 64");
-    }
-
-    #[test]
-    fn event_above_the_limit_within_one_read_is_an_error() {
-        let mut decoder = SseDecoder::new(8);
-        decoder.push(Bytes::from_static(b"data: 0123456789\n\n"));
-        assert_eq!(decoder.next_event(), Err(EventTooLong { limit: 8 }));
-    }
-
-    /// A reference implementation that decodes all bytes at once.
-    fn reference(bytes: &[u8]) -> Vec<NameAndData> {
-        let text = String::from_utf8_lossy(bytes).into_owned();
-        let text = text
-            .strip_prefix('\u{feff}')
-            .unwrap_or(&text)
-            .replace("\r\n", "\n")
-            .replace('\r', "\n");
-        let mut events = Vec::new();
-        let (mut name, mut lines): (Option<String>, Vec<String>) = (None, Vec::new());
-        for line in text
-            .split_inclusive('\n')
-            .filter_map(|line| line.strip_suffix('\n'))
-        {
-            if line.is_empty() {
-                let name = name.take().filter(|name| !name.is_empty());
-                if !lines.is_empty() {
-                    events.push((name, std::mem::take(&mut lines).join("\n")));
-                }
-                continue;
-            }
-            let (field, value) = line.split_once(':').unwrap_or((line, ""));
-            let value = value.strip_prefix(' ').unwrap_or(value).to_owned();
-            match field {
-                "data" => lines.push(value),
-                "event" => name = Some(value),
-                _ => {}
-            }
-        }
-        events
-    }
-
-    fn stream_text() -> impl Strategy<Value = String> {
-        let piece = prop_oneof![
-            Just("\n".to_owned()),
-            Just("\r".to_owned()),
-            Just("\r\n".to_owned()),
-            Just("data: ".to_owned()),
-            Just("data:".to_owned()),
-            Just("data".to_owned()),
-            Just("event: ".to_owned()),
-            Just(": ".to_owned()),
-            Just("[DONE]".to_owned()),
-            Just("\u{4f60}\u{1f389}".to_owned()),
-            "[a-z:{}\" ]{0,6}",
-        ];
-        prop::collection::vec(piece, 0..60).prop_map(|pieces| pieces.concat())
-    }
-
-    proptest! {
-        // L47, L48
-        #[test]
-        fn any_split_decodes_like_the_reference(text in stream_text(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12)) {
-            let bytes = text.as_bytes();
-            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
-            cuts.sort_unstable();
-            let mut pieces = Vec::new();
-            let mut from = 0;
-            for cut in cuts.into_iter().chain([bytes.len()]) {
-                pieces.push(&bytes[from..cut]);
-                from = cut;
-            }
-            prop_assert_eq!(decode(&pieces), reference(bytes));
-        }
-    }
-}
+mod tests;

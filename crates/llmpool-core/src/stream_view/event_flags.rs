@@ -18,6 +18,9 @@ pub struct EventFlags {
     pub usage_only: bool,
     /// The event is not a JSON object of the expected shape.
     pub corrupt: bool,
+    /// The data of the event is empty or white space. Some servers send such events to keep the connection
+    /// open. An event with the name `error` is an error instead.
+    pub blank: bool,
     /// The event names resources at the provider to which later requests can refer: a response, an item, or
     /// encrypted reasoning.
     pub creates_resources: bool,

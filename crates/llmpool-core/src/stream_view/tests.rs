@@ -210,3 +210,49 @@ fn choice_indexes_are_read_leniently() {
     ));
     assert!(view.is_complete());
 }
+
+#[test]
+fn done_may_follow_white_space() {
+    for done in ["[DONE]", " [DONE]", "[DONE] ", "\t[DONE]"] {
+        let mut view = StreamView::default();
+        assert!(view.observe(&event(done)).flags.done, "{done:?}");
+        assert!(view.is_done());
+    }
+}
+
+#[test]
+fn blank_data_is_ignored_whatever_the_event_name() {
+    let flags = |name: Option<&'static str>, data: &str| {
+        let mut event = event(data);
+        event.name = name.map(|name| Bytes::from_static(name.as_bytes()));
+        StreamView::default().observe(&event).flags
+    };
+    let blank = EventFlags {
+        blank: true,
+        ..EventFlags::default()
+    };
+    for data in ["", " ", "\n\n"] {
+        assert_eq!(flags(None, data), blank);
+        assert_eq!(flags(Some("ping"), data), blank);
+        let error = flags(Some("error"), data);
+        assert!(error.error && !error.blank);
+    }
+    assert!(!flags(Some("ping"), "{}").blank);
+}
+
+// L56
+#[test]
+fn errors_in_lists_and_named_events_are_found_in_both_formats() {
+    for format in [ApiFormat::ChatCompletions, ApiFormat::Responses] {
+        let flags = |name: Option<&'static str>, data: &str| {
+            let mut event = event(data);
+            event.name = name.map(|name| Bytes::from_static(name.as_bytes()));
+            StreamView::new(format).observe(&event).flags
+        };
+        let list = flags(None, r#"[{"error":{"code":429,"message":"m"}}]"#);
+        assert!(list.error && !list.corrupt, "{format:?}");
+        let named = flags(Some("error"), r#"{"message":"m"}"#);
+        assert!(named.error && !named.corrupt, "{format:?}");
+        assert!(flags(None, r#"[{"id":"x"}]"#).corrupt, "{format:?}");
+    }
+}

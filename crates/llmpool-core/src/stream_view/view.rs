@@ -7,6 +7,7 @@ use super::output_size::OutputSize;
 use super::repeat::{EventRepeat, EventTemplate};
 use super::{chat_chunk, response_event};
 use crate::api_format::ApiFormat;
+use crate::provider_error::find_error_in_success;
 use crate::sse::SseEvent;
 
 /// Maximum number of times in a row that a stream tries to learn a template, without an event that matches a
@@ -42,6 +43,12 @@ pub struct Observation {
     pub repeat: Option<EventRepeat>,
 }
 
+impl Observation {
+    fn of(flags: EventFlags) -> Self {
+        Self { flags, repeat: None }
+    }
+}
+
 impl StreamView {
     /// Returns the state of a stream in `api_format` before its first event.
     pub fn new(api_format: ApiFormat) -> Self {
@@ -53,17 +60,19 @@ impl StreamView {
 
     /// Classifies the next event and updates the state of the stream.
     pub fn observe(&mut self, event: &SseEvent) -> Observation {
-        if event.data.starts_with(b"[DONE]") {
+        let data = event.data.trim_ascii_start();
+        if data.starts_with(b"[DONE]") {
             self.done = true;
-            let flags = EventFlags {
+            return Observation::of(EventFlags {
                 done: true,
                 ..EventFlags::default()
-            };
-            return Observation { flags, repeat: None };
+            });
         }
-        // Some servers keep the connection open with empty events.
-        if event.data.trim_ascii().is_empty() && event.name.is_none() {
-            return Observation::default();
+        if data.is_empty() && !is_named_error(event) {
+            return Observation::of(EventFlags {
+                blank: true,
+                ..EventFlags::default()
+            });
         }
         let known = self
             .template
@@ -113,10 +122,17 @@ impl StreamView {
     }
 
     fn classify(&self, event: &SseEvent) -> EventFacts {
-        match self.api_format {
+        let mut facts = match self.api_format {
             ApiFormat::ChatCompletions => chat_chunk::classify(event),
             ApiFormat::Responses => response_event::classify(event),
+        };
+        facts.flags.error |= is_named_error(event);
+        // Some servers send a list of errors as an event.
+        if facts.flags.corrupt && find_error_in_success(&event.data).is_some() {
+            facts.flags.corrupt = false;
+            facts.flags.error = true;
         }
+        facts
     }
 
     fn learn(&mut self, event: &SseEvent, facts: &EventFacts) {
@@ -142,4 +158,9 @@ impl StreamView {
             self.usage = facts.usage;
         }
     }
+}
+
+/// Returns whether the event has the name `error`.
+fn is_named_error(event: &SseEvent) -> bool {
+    event.name.as_deref() == Some(b"error")
 }
