@@ -7,6 +7,7 @@ mod classify;
 mod known_errors;
 pub mod status_policy;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -52,9 +53,20 @@ pub enum FailureKind {
     /// The provider failed: status 408, 409 or 5xx (except 503 and 529), or an error of unknown cause in a
     /// success response.
     ServerError,
-    /// The response does not follow the API format. For example, the body is not JSON, the stream ends
-    /// without content, or an event exceeds the size limit.
+    /// The response does not follow the API format. For example, the body is cut off, or the stream ends
+    /// without content.
     InvalidResponse,
+    /// The response cannot be an answer of this API, or exceeds a size limit: an HTML page, plain text, an
+    /// unknown content coding, an event above the limit. The same request would get the same response.
+    UnusableAnswer,
+    /// The base URL names a place that does not answer requests of this API: it redirects, or expects the
+    /// other scheme (`http` or `https`).
+    WrongEndpoint,
+    /// The certificate of the host was not accepted: it names another host, is expired, or is signed by an
+    /// unknown issuer.
+    Certificate,
+    /// The configured proxy refused to forward the request, for example with status 407.
+    ProxyRefused,
     /// The connection was not established within the connect timeout.
     ConnectTimeout,
     /// The connection could not be established: the host was not found, was unreachable or refused the
@@ -101,8 +113,14 @@ impl FailureKind {
             | Self::StreamOptionsRefused
             | Self::DeadlineExceeded => Blame::Request,
             Self::InvalidKey | Self::PermissionDenied | Self::NoQuota | Self::RateLimited => Blame::Key,
-            Self::Overloaded | Self::ServerError | Self::InvalidResponse => Blame::Target,
-            Self::ConnectTimeout
+            Self::Overloaded
+            | Self::ServerError
+            | Self::InvalidResponse
+            | Self::UnusableAnswer
+            | Self::WrongEndpoint
+            | Self::Certificate => Blame::Target,
+            Self::ProxyRefused
+            | Self::ConnectTimeout
             | Self::Connect
             | Self::FirstContentTimeout
             | Self::IdleTimeout
@@ -110,6 +128,15 @@ impl FailureKind {
             | Self::DeadConnection
             | Self::Truncated => Blame::Network,
         }
+    }
+
+    /// Returns whether the failure stays until someone changes a setting or the server. A call is not repeated
+    /// with the same target after such a failure.
+    pub fn is_lasting(self) -> bool {
+        matches!(
+            self,
+            Self::UnusableAnswer | Self::WrongEndpoint | Self::Certificate | Self::ProxyRefused
+        )
     }
 
     /// Returns a short lower-case description of the failure for error messages and reports, such as
@@ -129,6 +156,10 @@ impl FailureKind {
             Self::Overloaded => "overloaded",
             Self::ServerError => "server error",
             Self::InvalidResponse => "invalid response",
+            Self::UnusableAnswer => "unusable answer",
+            Self::WrongEndpoint => "wrong endpoint",
+            Self::Certificate => "certificate not accepted",
+            Self::ProxyRefused => "refused by the proxy",
             Self::ConnectTimeout => "connect timeout",
             Self::Connect => "connection failed",
             Self::FirstContentTimeout => "timeout before first content",
@@ -174,6 +205,12 @@ pub struct Failure {
     /// Whether [`retry_after`](Failure::retry_after) is only the time of a reset. Depending on the provider,
     /// requests are admitted from that time on or earlier.
     pub is_limit_reset: bool,
+    /// What failed and where, in words of this library, such as `cannot find host api.example.com`. Contains no
+    /// text of the provider, no key and no prompt. May be logged. Starts with a lower-case letter, without a
+    /// full stop at the end.
+    pub detail: Option<Cow<'static, str>>,
+    /// What to do about the failure: an edit or a command. Follows the rules of [`detail`](Self::detail).
+    pub help: Option<Cow<'static, str>>,
     /// The error code that the provider sent, such as `rate_limit_exceeded`. A numeric code is converted to
     /// text.
     pub code: Option<String>,
@@ -195,10 +232,28 @@ impl Failure {
             status: None,
             retry_after: None,
             is_limit_reset: false,
+            detail: None,
+            help: None,
             code: None,
             param: None,
             message: None,
             request_id: None,
+        }
+    }
+
+    /// Sets the [`detail`](Self::detail).
+    pub fn with_detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            detail: Some(detail.into()),
+            ..self
+        }
+    }
+
+    /// Sets the [`help`](Self::help).
+    pub fn with_help(self, help: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            help: Some(help.into()),
+            ..self
         }
     }
 
@@ -217,6 +272,7 @@ impl fmt::Debug for Failure {
             .field("certainty", &self.certainty)
             .field("status", &self.status)
             .field("retry_after", &self.retry_after)
+            .field("detail", &self.detail)
             .field("code", &self.code.as_deref().map(redact_unless_code))
             .finish_non_exhaustive()
     }

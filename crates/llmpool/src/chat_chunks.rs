@@ -6,7 +6,6 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use llmpool_core::chat::{ChatChunk, ChunkDecoder};
-use llmpool_core::failure::FailureKind;
 use llmpool_core::translate::EventToChunkTranslator;
 
 use crate::error::Error;
@@ -41,7 +40,7 @@ impl Stream for DecodedChunks {
                     .decode_observed(&event.event.data, event.repeat.as_ref())
                 {
                     Ok(chunk) => Ok(chunk),
-                    Err(_) => Err(this.events.fail(FailureKind::InvalidResponse)),
+                    Err(_) => Err(this.events.fail_unreadable()),
                 },
             ),
             Some(Err(error)) => Some(Err(error)),
@@ -89,7 +88,7 @@ impl Stream for TranslatedChunks {
                 .translator
                 .push_data(&event.event.data, event.repeat.as_ref());
             if pushed.is_err() {
-                return Poll::Ready(Some(Err(this.events.fail(FailureKind::InvalidResponse))));
+                return Poll::Ready(Some(Err(this.events.fail_unreadable())));
             }
         }
     }

@@ -105,9 +105,16 @@ impl EmbeddingInterface for OpenAiCompatible {
             let mut answer = raw::complete(self.target(), &EmbeddingEncoder(request), options).await?;
             let expected = request.input.as_ref().and_then(|input| input.count());
             let response = answer.decode(|body| {
-                let response = EmbeddingResponse::decode(body).ok()?;
-                let is_complete = expected.is_none_or(|expected| expected == response.data.len());
-                Some(response).filter(|response| response.has("data") && is_complete)
+                let response =
+                    EmbeddingResponse::decode(body).map_err(|_| "the list of vectors cannot be read")?;
+                let vectors = response.data.len();
+                match expected {
+                    _ if !response.has("data") => Err("an answer without vectors".into()),
+                    Some(inputs) if inputs != vectors => {
+                        Err(format!("{vectors} vectors for {inputs} inputs").into())
+                    }
+                    _ => Ok(response),
+                }
             })?;
             let estimate = || Some(tokens::estimated_input(&answer.request_body));
             answer.report.note_usage(response.usage.clone(), estimate);

@@ -71,7 +71,12 @@ impl Error {
     /// Creates the error of a failed attempt. If the provider said how long to wait,
     /// [`retry_in`](Self::retry_in) returns that duration.
     pub(crate) fn from_failure(failure: Failure) -> Self {
-        let mut error = Self::new(ErrorKind::Attempt(failure.kind), failure.kind.as_str());
+        let message = match &failure.detail {
+            Some(detail) => format!("{}: {detail}", failure.kind),
+            None => failure.kind.as_str().to_owned(),
+        };
+        let mut error = Self::new(ErrorKind::Attempt(failure.kind), message);
+        error.0.help = failure.help.as_deref().map(str::to_owned);
         error.0.retry_in = failure.retry_after;
         error.0.failure = Some(failure);
         error
@@ -130,7 +135,9 @@ impl Error {
             ErrorKind::Attempt(
                 FailureKind::RateLimited | FailureKind::NoQuota | FailureKind::DeadlineExceeded,
             ) => true,
-            ErrorKind::Attempt(kind) => matches!(kind.blame(), Blame::Target | Blame::Network),
+            ErrorKind::Attempt(kind) => {
+                matches!(kind.blame(), Blame::Target | Blame::Network) && !kind.is_lasting()
+            }
             ErrorKind::Config | ErrorKind::UnknownModel | ErrorKind::Unsendable => false,
         }
     }
@@ -239,7 +246,8 @@ impl fmt::Display for Error {
             write!(f, "{}: ", report.target)?;
         }
         f.write_str(message)?;
-        write_attempts(f, report)?;
+        let has_detail = matches!(&self.0.failure, Some(Failure { detail: Some(_), .. }));
+        write_attempts(f, report, if has_detail { "; " } else { " after " })?;
         match retry_in {
             Some(wait) if !wait.is_zero() && self.is_temporary() => {
                 let action = match kind {
@@ -255,14 +263,14 @@ impl fmt::Display for Error {
 
 /// Writes the key and the outcome of each attempt. Writes consecutive attempts with the same key and outcome
 /// only once, followed by their number.
-fn write_attempts(f: &mut fmt::Formatter<'_>, report: &CallReport) -> fmt::Result {
+fn write_attempts(f: &mut fmt::Formatter<'_>, report: &CallReport, separator: &str) -> fmt::Result {
     let count = report.attempts.len() + report.unsent.len();
     if count == 0 {
         return Ok(());
     }
     let plural = if count == 1 { "" } else { "s" };
     let elapsed = report.elapsed.as_secs_f64();
-    write!(f, " after {count} attempt{plural} in {elapsed:.1} s")?;
+    write!(f, "{separator}{count} attempt{plural} in {elapsed:.1} s")?;
     let mut runs: Vec<(String, usize)> = Vec::new();
     for attempt in report.attempts.iter().chain(&report.unsent) {
         let outcome = attempt.failure.map_or("answered", FailureKind::as_str);

@@ -251,6 +251,7 @@ async fn first_content(
                         status: Some(head.status),
                         request_id: head.request_id,
                         ..Failure::new(FailureKind::InvalidResponse)
+                            .with_detail("the stream ended without content")
                     });
                 }
                 prefix.push(event);
@@ -313,7 +314,8 @@ impl BodyBuffer {
             self.joined.len()
         };
         if length + piece.len() > limit {
-            return Err(Failure::new(FailureKind::InvalidResponse));
+            let detail = format!("the answer is larger than {} MiB", limit >> 20);
+            return Err(Failure::new(FailureKind::UnusableAnswer).with_detail(detail));
         }
         if length == 0 {
             *first = piece;

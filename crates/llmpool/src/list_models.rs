@@ -25,6 +25,6 @@ impl OpenAiCompatible {
     pub async fn list_models_with(&self, options: &CallOptions) -> Result<ModelList, Error> {
         let request = EncodedRequest::new(Endpoint::Models, Bytes::new(), false);
         let mut answer = raw::complete(self.target(), &request, options).await?;
-        answer.decode(ModelList::decode_lenient)
+        answer.decode(|body| ModelList::decode_lenient(body).ok_or_else(|| "no list of models".into()))
     }
 }

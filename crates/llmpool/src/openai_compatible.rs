@@ -1,5 +1,6 @@
 //! Models of providers with an OpenAI-compatible API.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -148,16 +149,19 @@ impl LlmInterface for OpenAiCompatible {
     }
 }
 
-fn decode_completion(format: ApiFormat, body: &[u8]) -> Option<ChatCompletion> {
+/// Decodes a complete answer in `format`. Returns the reason if that is not possible.
+fn decode_completion(format: ApiFormat, body: &[u8]) -> Result<ChatCompletion, Cow<'static, str>> {
     match format {
         ApiFormat::ChatCompletions => {
-            let completion = ChatCompletion::decode(body).ok()?;
-            Some(completion).filter(|completion| !completion.choices.is_empty())
+            let completion = ChatCompletion::decode(body).map_err(|_| "the completion cannot be read")?;
+            let completion = Some(completion).filter(|completion| !completion.choices.is_empty());
+            completion.ok_or_else(|| "a completion without choices".into())
         }
         ApiFormat::Responses => {
-            let response = Response::decode(body).ok()?;
-            let response = Some(response).filter(|response| response.has("output"))?;
-            translate::response_to_completion(response).ok()
+            let response = Response::decode(body).map_err(|_| "the response cannot be read")?;
+            let response = Some(response).filter(|response| response.has("output"));
+            let response = response.ok_or("a response without output")?;
+            translate::response_to_completion(response).map_err(|_| "the response failed".into())
         }
     }
 }

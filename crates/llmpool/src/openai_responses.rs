@@ -9,7 +9,6 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatRequest, Usage};
-use llmpool_core::failure::FailureKind;
 use llmpool_core::responses::{EventDecoder, Response, ResponseEvent, ResponsesRequest};
 use llmpool_core::translate;
 
@@ -125,8 +124,9 @@ impl OpenAiResponsesCompatible {
         };
         let mut answer = raw::complete(self.model.target(), &encoder, options).await?;
         let response = answer.decode(|body| {
-            let response = Response::decode(body).ok();
-            response.filter(|response| response.has("output"))
+            let response = Response::decode(body).map_err(|_| "the response cannot be read")?;
+            let response = Some(response).filter(|response| response.has("output"));
+            response.ok_or_else(|| "a response without output".into())
         })?;
         answer.note_usage(translate::parse_usage(&answer.body));
         let report = answer.report;
@@ -240,7 +240,7 @@ impl EventStream {
         Poll::Ready(match ready!(self.events.poll_json(cx)) {
             Some(Ok(event)) => Some(match self.decoder.decode(&event.event.data) {
                 Ok(event) => Ok(event),
-                Err(_) => Err(self.events.fail(FailureKind::InvalidResponse)),
+                Err(_) => Err(self.events.fail_unreadable()),
             }),
             Some(Err(error)) => Some(Err(error)),
             None => None,

@@ -1,6 +1,7 @@
 //! Runs calls whose answers are returned undecoded, as bytes. Permits, retries and reports work as for all
 //! other calls.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
@@ -21,7 +22,7 @@ use crate::exchange::AttemptResponse;
 use crate::options::CallOptions;
 use crate::provider::Provider;
 use crate::report::CallReport;
-use crate::stream::{RawEvent, RawEventStream};
+use crate::stream::{RawEvent, RawEventStream, UNREADABLE_EVENT};
 use crate::target::Target;
 use crate::tokens;
 
@@ -61,10 +62,13 @@ pub(crate) struct CompleteAnswer {
 }
 
 impl CompleteAnswer {
-    /// Decodes the body with `decode`. Fails with [`FailureKind::InvalidResponse`] if `decode` returns
-    /// `None`.
-    pub(crate) fn decode<T>(&mut self, decode: impl FnOnce(&[u8]) -> Option<T>) -> Result<T, Error> {
-        decode(&self.body).ok_or_else(|| invalid_response(std::mem::take(&mut self.report)))
+    /// Decodes the body with `decode`. If `decode` returns the reason why it cannot, fails with
+    /// [`FailureKind::InvalidResponse`] and that reason.
+    pub(crate) fn decode<T>(
+        &mut self,
+        decode: impl FnOnce(&[u8]) -> Result<T, Cow<'static, str>>,
+    ) -> Result<T, Error> {
+        decode(&self.body).map_err(|reason| invalid_response(reason, std::mem::take(&mut self.report)))
     }
 
     /// Records `usage`, the usage that the provider reported. If `usage` is `None`, records an estimate.
@@ -87,7 +91,7 @@ pub(crate) async fn complete(
             request_body: outcome.request_body,
             report: outcome.report,
         }),
-        AttemptResponse::Stream { .. } => Err(invalid_response(outcome.report)),
+        AttemptResponse::Stream { .. } => Err(invalid_response("a stream".into(), outcome.report)),
     }
 }
 
@@ -113,15 +117,16 @@ pub(crate) async fn stream(
             request_body,
             ended: false,
         }),
-        AttemptResponse::Complete { .. } => Err(invalid_response(report)),
+        AttemptResponse::Complete { .. } => Err(invalid_response("no stream".into(), report)),
     }
 }
 
-fn invalid_response(mut report: CallReport) -> Error {
+fn invalid_response(reason: Cow<'static, str>, mut report: CallReport) -> Error {
     if let Some(attempt) = report.attempts.last_mut() {
         attempt.failure = Some(FailureKind::InvalidResponse);
     }
-    Error::from_failure(Failure::new(FailureKind::InvalidResponse)).with_report(report)
+    let failure = Failure::new(FailureKind::InvalidResponse).with_detail(reason);
+    Error::from_failure(failure).with_report(report)
 }
 
 impl RawStream {
@@ -162,9 +167,9 @@ impl RawStream {
         })
     }
 
-    /// Ends the stream, closes the connection, and returns an error with the given failure kind.
-    pub(crate) fn fail(&mut self, kind: FailureKind) -> Error {
-        self.fail_with(Failure::new(kind))
+    /// Ends the stream and closes the connection after an event that cannot be decoded.
+    pub(crate) fn fail_unreadable(&mut self) -> Error {
+        self.fail_with(Failure::new(FailureKind::InvalidResponse).with_detail(UNREADABLE_EVENT))
     }
 
     fn fail_with(&mut self, mut failure: Failure) -> Error {

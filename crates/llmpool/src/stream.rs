@@ -24,6 +24,8 @@ use crate::transport::{Body, MAX_DRAIN_BYTES, MAX_DRAIN_TIME};
 
 /// The maximum size of one event, in bytes. A larger event ends the stream with an error.
 const MAX_EVENT_BYTES: usize = 16 << 20;
+/// Why an answer is invalid that has an event which is not a JSON object of the expected shape.
+pub(crate) const UNREADABLE_EVENT: &str = "an event cannot be read";
 /// The maximum time to wait for the event with the usage once every choice has a finish reason.
 const USAGE_GRACE: Duration = Duration::from_secs(10);
 
@@ -114,7 +116,10 @@ impl RawEventStream {
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Failure>>> {
         loop {
             match self.decoder.next_event() {
-                Err(_) => return self.fail(Failure::new(FailureKind::InvalidResponse)),
+                Err(_) => {
+                    let detail = format!("an event is larger than {} MiB", MAX_EVENT_BYTES >> 20);
+                    return self.fail(Failure::new(FailureKind::UnusableAnswer).with_detail(detail));
+                }
                 // The rest of the body is only read to its end, so that the connection can be reused.
                 Ok(Some(_)) if self.view.is_done() => continue,
                 Ok(Some(event)) => return self.classify(event),
@@ -156,7 +161,7 @@ impl RawEventStream {
             return self.fail(classify_in_stream(&error));
         }
         if flags.corrupt && !self.view.has_content() {
-            return self.fail(Failure::new(FailureKind::InvalidResponse));
+            return self.fail(Failure::new(FailureKind::InvalidResponse).with_detail(UNREADABLE_EVENT));
         }
         if flags.done {
             self.complete_since = None;

@@ -120,6 +120,27 @@ async fn late_body_of_an_error_still_tells_the_cause() {
     }
 }
 
+/// The provider would send the same again, and be paid again.
+#[tokio::test(start_paused = true)]
+async fn answer_above_a_size_limit_is_bought_once() {
+    let event = chunk_json(&format!(r#"{{"content":"{}"}}"#, "x".repeat(20 << 20)), "null");
+    let bytes = stream_of(&[event]);
+    let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+    let target = target(script.clone(), 3);
+    let error = match target.chat_stream(&ChatRequest::user("hi")).await {
+        Ok(stream) => stream.into_response().await.unwrap_err(),
+        Err(error) => error,
+    };
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::UnusableAnswer));
+    let text = error.to_string();
+    assert!(
+        text.contains("an event is larger than 16 MiB; 1 attempt in"),
+        "{text}"
+    );
+    assert!(!error.is_temporary());
+    assert_eq!(script.requests(), 1);
+}
+
 struct Unreachable;
 
 impl Connect for Unreachable {

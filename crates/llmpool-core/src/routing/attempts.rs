@@ -189,6 +189,7 @@ impl Attempts {
                 NextAction::Yield(now + backoff)
             }
             Blame::Key => self.try_key(is_rate),
+            Blame::Target | Blame::Network if failure.kind.is_lasting() => NextAction::GiveUp,
             Blame::Target | Blame::Network => self.back_off(failure, now),
         };
         if blame == Blame::Key {

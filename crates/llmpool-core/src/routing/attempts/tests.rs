@@ -42,7 +42,7 @@ fn ambiguous(kind: FailureKind) -> Failure {
 
 // U06, O08
 #[test]
-fn request_failure_is_not_retried() {
+fn request_and_lasting_failures_are_not_retried() {
     for kind in [
         FailureKind::InvalidRequest,
         FailureKind::ContextLength,
@@ -50,6 +50,10 @@ fn request_failure_is_not_retried() {
         FailureKind::ContentFilter,
         FailureKind::ModelNotFound,
         FailureKind::DeadlineExceeded,
+        FailureKind::UnusableAnswer,
+        FailureKind::WrongEndpoint,
+        FailureKind::Certificate,
+        FailureKind::ProxyRefused,
     ] {
         let mut call = call(5, 4);
         assert_eq!(call.next(NOW), NextAction::Admit);
