@@ -18,6 +18,7 @@ use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::KeyId;
 use llmpool_core::models::ModelList;
 use llmpool_core::rate_headers::LimitHeaders;
+use llmpool_core::stream_view::StreamView;
 pub use llmpool_core::rate_headers::{LimitSnapshot, LimitSnapshots};
 
 use crate::base_url;
@@ -388,7 +389,7 @@ async fn call(
         idle: None,
         deadline: deadlines.deadline,
     };
-    let mut events = RawEventStream::new(body, target.format, limits, None);
+    let mut events = RawEventStream::new(body, StreamView::new(target.format), limits, None);
     while let Some(event) = events.next_event().await {
         if event?.flags.content {
             check.content_events += 1;

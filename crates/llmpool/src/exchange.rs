@@ -13,6 +13,7 @@ use llmpool_core::failure::{Failure, FailureKind, classify};
 use llmpool_core::limits::KeyId;
 use llmpool_core::provider_error::{self, ProviderError};
 use llmpool_core::rate_headers::ErrorHeaders;
+use llmpool_core::stream_view::{StreamView, requested_choices};
 use llmpool_core::time::Timestamp;
 
 use crate::account_header;
@@ -111,10 +112,11 @@ pub(crate) async fn send_attempt(
         request_id: request_id(&head.headers),
     };
     if request.stream && !is_json(&head.headers) {
+        let view = StreamView::new(target.format).with_choices(requested_choices(&request.body));
         let max_prefix = MAX_PREFIX + MAX_ECHOES * request.body.len();
         return first_content(
             response_head,
-            Box::new(RawEventStream::new(body, target.format, limits, affinity)),
+            Box::new(RawEventStream::new(body, view, limits, affinity)),
             max_prefix,
         )
         .await;

@@ -140,11 +140,11 @@ impl RawStream {
         &self.report
     }
 
-    /// Polls for the next event. Skips the event `[DONE]`, whose data is not JSON.
+    /// Polls for the next event. Skips the events whose data is not JSON: `[DONE]`, and blank ones.
     pub(crate) fn poll_json(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Error>>> {
         loop {
             match ready!(self.poll_event(cx)) {
-                Some(Ok(event)) if event.flags.done => {}
+                Some(Ok(event)) if event.flags.done || event.flags.blank => {}
                 event => return Poll::Ready(event),
             }
         }

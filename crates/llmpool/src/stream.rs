@@ -10,7 +10,6 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use llmpool_core::api_format::ApiFormat;
 use llmpool_core::failure::{Failure, FailureKind, classify_in_stream};
 use llmpool_core::provider_error::ProviderError;
 use llmpool_core::sse::{SseDecoder, SseEvent};
@@ -26,8 +25,11 @@ use crate::transport::{Body, MAX_DRAIN_BYTES, MAX_DRAIN_TIME};
 const MAX_EVENT_BYTES: usize = 16 << 20;
 /// Why an answer is invalid that has an event which is not a JSON object of the expected shape.
 pub(crate) const UNREADABLE_EVENT: &str = "an event cannot be read";
-/// The maximum time to wait for the event with the usage once every choice has a finish reason.
-const USAGE_GRACE: Duration = Duration::from_secs(10);
+/// The maximum time to wait for the event with the usage once the answer is complete.
+const USAGE_GRACE: Duration = Duration::from_secs(2);
+/// The maximum time to wait for `[DONE]` or the end of the body once the answer is complete and its usage has
+/// arrived.
+const END_GRACE: Duration = Duration::from_millis(200);
 
 /// One event of a streamed answer, with its classification.
 #[derive(Debug)]
@@ -53,9 +55,9 @@ pub(crate) struct RawEventStream {
     /// The time at which the stream began to wait for more bytes, which is when the idle timeout starts.
     /// `None` before the first content, and while bytes are arriving.
     waiting_since: Option<Timestamp>,
-    /// The time at which the stream began to wait for the usage or for the end of the body, after the answer
-    /// was complete. `None` if the stream has not waited for either.
-    complete_since: Option<Timestamp>,
+    /// After the answer was complete: for how long the stream waits for what may still come, and when this
+    /// wait began.
+    ending: Option<(Duration, Timestamp)>,
     /// The number of bytes that were read after `[DONE]`, only to reach the end of the body.
     drained: usize,
     timer: Timer,
@@ -71,23 +73,23 @@ pub(crate) struct StreamLimits {
 }
 
 impl RawEventStream {
-    /// Creates a stream of the events in `body`. `recorder` records the resources that the answer creates,
-    /// such as a stored response.
+    /// Creates a stream of the events in `body`. `view` is the state before the first event. `recorder` records
+    /// the resources that the answer creates, such as a stored response.
     pub(crate) fn new(
         body: Body,
-        api_format: ApiFormat,
+        view: StreamView,
         limits: StreamLimits,
         recorder: Option<AffinityRecorder>,
     ) -> Self {
         Self {
             body: Some(body),
             decoder: SseDecoder::new(MAX_EVENT_BYTES),
-            view: StreamView::new(api_format),
+            view,
             permit: None,
             recorder,
             limits,
             waiting_since: None,
-            complete_since: None,
+            ending: None,
             drained: 0,
             timer: Timer::default(),
         }
@@ -139,7 +141,10 @@ impl RawEventStream {
                     }
                     self.decoder.push(piece);
                 }
-                Poll::Ready(None) => return self.end(FailureKind::Truncated),
+                Poll::Ready(None) => match self.decoder.take_unfinished() {
+                    Some(event) if !self.view.is_done() => return self.classify(event),
+                    _ => return self.end(FailureKind::Truncated),
+                },
                 Poll::Ready(Some(Err(_))) => return self.end(FailureKind::ConnectionLost),
                 Poll::Pending => {
                     let (deadline, kind) = self.next_timeout();
@@ -162,9 +167,6 @@ impl RawEventStream {
         }
         if flags.corrupt && !self.view.has_content() {
             return self.fail(Failure::new(FailureKind::InvalidResponse).with_detail(UNREADABLE_EVENT));
-        }
-        if flags.done {
-            self.complete_since = None;
         }
         if flags.creates_resources
             && let Some(recorder) = &self.recorder
@@ -189,10 +191,15 @@ impl RawEventStream {
         let timeout = if self.view.is_complete() {
             let grace = if self.view.is_done() {
                 MAX_DRAIN_TIME
+            } else if self.view.usage().is_some() {
+                END_GRACE
             } else {
                 USAGE_GRACE
             };
-            let since = *self.complete_since.get_or_insert_with(clock::now);
+            let started = self.ending.filter(|(other, _)| *other == grace);
+            let (_, since) = *self
+                .ending
+                .insert(started.unwrap_or_else(|| (grace, clock::now())));
             (since + grace, FailureKind::IdleTimeout)
         } else if self.view.has_content() {
             let since = *self.waiting_since.get_or_insert_with(clock::now);
@@ -262,7 +269,12 @@ impl RawEventStream {
                     self.drained += piece.len();
                     self.decoder.push(piece);
                 }
-                Poll::Ready(Some(Ok(_)) | Some(Err(_)) | None) => {
+                Poll::Ready(end) => {
+                    if end.is_none()
+                        && let Some(event) = self.decoder.take_unfinished()
+                    {
+                        self.view.observe(&event);
+                    }
                     self.body = None;
                     return;
                 }

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use llmpool::chat::ChatRequest;
-use llmpool::{ApiKeyPool, ChatStream, LlmInterface, OpenAiCompatible, TargetSettings};
-use support::{Action, STREAM_HEAD, ScriptedProvider, events, recorded};
+use llmpool::chat::{ChatCompletion, ChatRequest};
+use llmpool::{
+    ApiKeyPool, ChatStream, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible, TargetSettings,
+    UsageSource,
+};
+use support::{Action, STREAM_HEAD, ScriptedProvider, chunk_json, events, recorded, stream_of};
 use tokio::time::Instant;
 
 const BODY_END: &[u8] = b"0\r\n\r\n";
@@ -19,6 +22,10 @@ fn target(script: &Arc<ScriptedProvider>) -> OpenAiCompatible {
         max_retries: 0,
         ..TargetSettings::default()
     };
+    built(script, settings)
+}
+
+fn built(script: &Arc<ScriptedProvider>, settings: TargetSettings) -> OpenAiCompatible {
     OpenAiCompatible::builder(&ApiKeyPool::new("p", ["k"]).unwrap(), "m", "http://scripted/v1")
         .settings(settings)
         .connector(script.clone())
@@ -129,6 +136,157 @@ async fn stream_waits_50_ms_for_the_end_of_its_body() {
         };
         assert_eq!(connections_of_two(late, read).await, connections, "{pause} ms");
     }
+}
+
+/// A server that leaves the connection open after a complete answer.
+#[tokio::test(start_paused = true)]
+async fn complete_answer_waits_briefly_for_its_usage_and_its_end() {
+    let text = |finish: &str| chunk_json(r#"{"content":"ok"}"#, finish);
+    let usage = r#"{"choices":[],"usage":{"total_tokens":9}}"#.to_owned();
+    let with_usage =
+        |chunk: String| format!(r#"{},"usage":{{"total_tokens":9}}}}"#, &chunk[..chunk.len() - 1]);
+    let finish = text(r#""stop""#);
+    for (sent, later, elapsed, tokens) in [
+        (vec![finish.clone(), usage.clone()], None, 200, Some(9)),
+        (vec![with_usage(finish.clone())], None, 200, Some(9)),
+        (vec![finish.clone()], None, 2000, None),
+        (vec![finish.clone()], Some((1500, usage.clone())), 1700, Some(9)),
+        (vec![finish.clone()], Some((2500, usage.clone())), 2000, None),
+        (
+            vec![finish.clone(), usage.clone()],
+            Some((150, "\n\n: comment".to_owned())),
+            200,
+            Some(9),
+        ),
+        (
+            vec![finish.clone(), usage.clone()],
+            Some((150, "[DONE]".to_owned())),
+            200,
+            Some(9),
+        ),
+    ] {
+        let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
+        let first = [STREAM_HEAD.as_bytes(), &events(&sent)].concat();
+        let case = format!("{sent:?}, {later:?}");
+        let script = ScriptedProvider::new(move |_, _| match &later {
+            None => Action::SendAndHang(first.clone()),
+            Some((pause, data)) => {
+                Action::SendInTwo(first.clone(), Duration::from_millis(*pause), events(&[data]))
+            }
+        });
+        let started = Instant::now();
+        let stream = target(&script)
+            .chat_stream(&ChatRequest::user("hi"))
+            .await
+            .unwrap();
+        let answer = stream.into_response().await.unwrap();
+        assert_eq!(started.elapsed().as_millis(), elapsed, "{case}");
+        assert_eq!(answer.text(), "ok");
+        let reported = answer.report.usage_source == UsageSource::Provider;
+        let total = answer.report.usage.unwrap().total_tokens();
+        assert_eq!(total.filter(|_| reported), tokens, "{case}");
+    }
+}
+
+/// Sends `sent` to a request for two choices, and then closes the body or falls silent. Returns the kind of the error
+/// and the texts that arrived.
+async fn two_choices(sent: &[&str], is_closed: bool) -> (Option<ErrorKind>, Vec<String>) {
+    let mut bytes = [STREAM_HEAD.as_bytes(), &events(sent)].concat();
+    if is_closed {
+        bytes.extend(BODY_END);
+    }
+    let script = ScriptedProvider::new(move |_, _| Action::SendAndHang(bytes.clone()));
+    let request = ChatRequest {
+        n: Some(2),
+        ..ChatRequest::user("hi")
+    };
+    let stream = target(&script).chat_stream(&request).await.unwrap();
+    let texts = |completion: &ChatCompletion| {
+        let choices = completion.choices.iter();
+        choices.map(|choice| choice.message.text().into_owned()).collect()
+    };
+    match stream.into_response().await {
+        Ok(answer) => (None, texts(&answer.completion)),
+        Err(error) => (Some(error.kind()), texts(error.partial().unwrap())),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answer_of_two_choices_ends_when_both_have_finished() {
+    let choice = |index: u32, finish: &str| {
+        format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"ok"}},"finish_reason":{finish}}}]}}"#)
+    };
+    let (first, second) = (choice(0, r#""stop""#), choice(1, r#""stop""#));
+    let begun = choice(1, "null");
+    let one = vec!["ok".to_owned()];
+    let both = vec!["ok".to_owned(), "ok".to_owned()];
+    let (idle, truncated) = (
+        Some(ErrorKind::Attempt(FailureKind::IdleTimeout)),
+        Some(ErrorKind::Attempt(FailureKind::Truncated)),
+    );
+    for (sent, silent, closed, texts) in [
+        (vec![&*first], idle, truncated, &one),
+        (vec![&*first, &*begun], idle, truncated, &both),
+        (vec![&*first, &*second], None, None, &both),
+        (vec![&*first, "[DONE]"], None, None, &one),
+    ] {
+        assert_eq!(
+            two_choices(&sent, false).await,
+            (silent, texts.clone()),
+            "{sent:?}"
+        );
+        assert_eq!(
+            two_choices(&sent, true).await,
+            (closed, texts.clone()),
+            "{sent:?}"
+        );
+    }
+}
+
+/// Only the empty line after the last event is missing.
+#[tokio::test(start_paused = true)]
+async fn last_event_needs_no_empty_line_if_it_is_complete() {
+    let finish = chunk_json(r#"{"content":"ok"}"#, r#""stop""#);
+    for (data, requests) in [(&*finish, 1), (&finish[..finish.len() - 1], 4)] {
+        let bytes = events(&[data]);
+        let event = &bytes[bytes.windows(6).position(|six| six == b"data: ").unwrap()..];
+        let event = event.trim_ascii_end();
+        let body = [
+            format!("{:x}\r\n", event.len()).as_bytes(),
+            event,
+            b"\r\n",
+            BODY_END,
+        ]
+        .concat();
+        let bytes = [STREAM_HEAD.as_bytes(), &body].concat();
+        let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+        let settings = TargetSettings {
+            max_retries: 3,
+            ..TargetSettings::default()
+        };
+        let target = built(&script, settings);
+        let answer = match target.chat_stream(&ChatRequest::user("hi")).await {
+            Ok(stream) => stream.into_response().await,
+            Err(error) => Err(error),
+        };
+        assert_eq!(answer.is_ok(), requests == 1, "{data}");
+        assert_eq!(script.requests(), requests, "{data}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn blank_events_are_ignored() {
+    let mut recorded = recorded();
+    for position in [0, 2, 5] {
+        recorded.insert(position, String::new());
+    }
+    let script = ScriptedProvider::new(move |_, _| Action::Send(stream_of(&recorded)));
+    let stream = target(&script)
+        .chat_stream(&ChatRequest::user("hi"))
+        .await
+        .unwrap();
+    assert_eq!(stream.into_response().await.unwrap().text(), "Hello world");
+    assert_eq!(script.requests(), 1);
 }
 
 #[tokio::test(start_paused = true)]

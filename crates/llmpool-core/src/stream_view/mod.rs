@@ -12,12 +12,14 @@ mod event_flags;
 mod json_fields;
 mod output_size;
 mod repeat;
+mod requested_choices;
 mod response_event;
 mod view;
 
 pub use event_flags::EventFlags;
 pub use output_size::estimated_tokens;
 pub use repeat::{EventRepeat, VaryingField};
+pub use requested_choices::requested_choices;
 pub use view::{Observation, StreamView};
 
 #[cfg(test)]

@@ -136,6 +136,23 @@ fn errors_are_found_in_every_known_place() {
     assert!(flags_of("<html>").corrupt);
 }
 
+#[test]
+fn stream_of_several_choices_is_complete_when_all_have_finished() {
+    let finish = |index: u32| {
+        event(&format!(
+            r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"stop"}}]}}"#
+        ))
+    };
+    for (requested, finished) in [(0, 1), (1, 1), (2, 2), (3, 3), (500, 128)] {
+        let mut view = StreamView::default().with_choices(requested);
+        for index in 0..finished {
+            assert!(!view.is_complete(), "{index} of {requested}");
+            view.observe(&finish(index));
+        }
+        assert!(view.is_complete(), "{requested}");
+    }
+}
+
 // O18, O19, L52
 #[test]
 fn complete_needs_done_or_a_finish_reason_for_every_choice() {

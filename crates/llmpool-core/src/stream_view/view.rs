@@ -19,6 +19,8 @@ const MAX_UNUSED_TEMPLATES: u8 = 8;
 #[derive(Clone, Debug, Default)]
 pub struct StreamView {
     api_format: ApiFormat,
+    /// The number of choices that the request asks for. 0 means one.
+    requested_choices: u32,
     /// Bit set of the choices that have appeared: bit `n` stands for the choice with index `n`. All indexes
     /// from 127 on share bit 127.
     pub(super) choices: u128,
@@ -55,6 +57,14 @@ impl StreamView {
         Self {
             api_format,
             ..Self::default()
+        }
+    }
+
+    /// Sets how many choices the request asks for: see [`requested_choices`](super::requested_choices).
+    pub fn with_choices(self, requested_choices: u32) -> Self {
+        Self {
+            requested_choices,
+            ..self
         }
     }
 
@@ -95,9 +105,16 @@ impl StreamView {
     }
 
     /// Returns whether the stream ended properly: with `[DONE]`, with the last event of a response
-    /// (`response.completed` or `response.incomplete`), or with a finish reason for every choice.
+    /// (`response.completed` or `response.incomplete`), or with a finish reason for every choice that the
+    /// request asked for.
     pub fn is_complete(&self) -> bool {
-        self.done || self.has_terminal_event || (self.choices != 0 && self.choices == self.finished)
+        self.done || self.has_terminal_event || self.has_all_choices()
+    }
+
+    fn has_all_choices(&self) -> bool {
+        // A set of more than 127 choices is full from the 128th on.
+        let requested = self.requested_choices.clamp(1, u128::BITS);
+        self.choices == self.finished && self.finished.count_ones() >= requested
     }
 
     /// Returns whether `[DONE]` has arrived.
