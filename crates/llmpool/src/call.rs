@@ -442,14 +442,13 @@ impl<'a> Call<'a> {
         self.failure_error(failure, wait)
     }
 
-    /// Returns the error of a call that gets no permit: usually the failure of the last attempt. Returns the
-    /// reason for the rejection if no attempt was made, or if the request can never get a permit.
+    /// Returns the error of a call that gets no permit: the failure of the last attempt or, if no attempt was made,
+    /// the reason for the rejection.
     fn reject(&mut self, rejection: Rejection) -> Error {
-        let is_final = matches!(rejection, Rejection::Unsatisfiable(_));
         let error = rejection::rejection_error(rejection, clock::now());
         match self.last_failure.take() {
-            Some(failure) if !is_final => self.failure_error(failure, error.retry_in()),
-            _ => error.with_report(self.take_report()),
+            Some(failure) => self.failure_error(failure, error.retry_in()),
+            None => error.with_report(self.take_report()),
         }
     }
 

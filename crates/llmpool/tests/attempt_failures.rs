@@ -14,7 +14,7 @@ use llmpool::{
     Timeouts,
 };
 use support::{
-    Action, COMPLETION, STREAM_HEAD, ScriptedProvider, answer, chunk_json, error, events, stream_of,
+    Action, COMPLETION, STREAM_HEAD, ScriptedProvider, answer, chunk_json, error, events, recorded, stream_of,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -139,6 +139,37 @@ async fn answer_above_a_size_limit_is_bought_once() {
     );
     assert!(!error.is_temporary());
     assert_eq!(script.requests(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_that_begins_with_an_unreadable_event_is_requested_again() {
+    let script = ScriptedProvider::new(|number, _| {
+        Action::Send(match number {
+            0 => stream_of(&[vec!["nonsense".to_owned()], recorded()].concat()),
+            _ => stream_of(&recorded()),
+        })
+    });
+    let target = target(script.clone(), 1);
+    let stream = target.chat_stream(&ChatRequest::user("hi")).await.unwrap();
+    assert_eq!(stream.into_response().await.unwrap().text(), "Hello world");
+    assert_eq!(script.requests(), 2);
+}
+
+/// Only a provider that refuses `stream_options` is asked without it.
+#[tokio::test(start_paused = true)]
+async fn stream_that_fails_for_another_reason_is_requested_with_its_usage() {
+    let script = ScriptedProvider::new(|number, received| {
+        assert_eq!(received.body["stream_options"]["include_usage"], true);
+        Action::Send(match number {
+            0 => error(500, "", "x"),
+            _ => stream_of(&recorded()),
+        })
+    });
+    let target = target(script.clone(), 1);
+    for _ in 0..2 {
+        target.chat_stream(&ChatRequest::user("hi")).await.unwrap();
+    }
+    assert_eq!(script.requests(), 3);
 }
 
 struct Unreachable;

@@ -84,6 +84,8 @@ async fn disabled_key_stays_disabled_until_it_is_enabled() {
         assert_eq!(attempts(&one).await, 2);
         tokio::time::advance(Duration::from_secs(40 * 86_400)).await;
         assert_eq!(attempts(&one).await, 1, "{scope:?}");
+        let is_out_of_use = matches!(state(&one), KeyState::Forbidden | KeyState::Disabled);
+        assert!(is_out_of_use, "{scope:?}: {:?}", state(&one));
         let expected = if scope == KeyScope::Key { 1 } else { 2 };
         assert_eq!(attempts(&two).await, expected, "{scope:?}");
         let label = one.key_status()[0].label.clone();

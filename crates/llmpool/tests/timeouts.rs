@@ -12,7 +12,7 @@ use llmpool::transport::{Connect, ConnectError, Connected};
 use llmpool::{
     ApiKeyPool, CallOptions, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible, TargetSettings, Timeouts,
 };
-use support::{Action, STREAM_HEAD, ScriptedProvider, chunk_json, events};
+use support::{Action, STREAM_HEAD, ScriptedProvider, chunk_json, completion, events};
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -120,6 +120,23 @@ async fn stalled_response_body_fails_with_idle_timeout() {
     let (kind, after) = failure_of(&target(script), false).await;
     assert_eq!(kind, ErrorKind::Attempt(FailureKind::IdleTimeout));
     assert_eq!(after.as_secs(), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn call_without_timeouts_may_take_days() {
+    let days = 3 * 86_400 * SECOND;
+    let script = ScriptedProvider::new(move |_, _| Action::SendAfter(days, completion("ok")));
+    let options = CallOptions {
+        timeouts: Some(Timeouts {
+            connect: None,
+            first_content: None,
+            idle: None,
+            total: None,
+        }),
+        ..CallOptions::default()
+    };
+    let (target, request) = (target(script), ChatRequest::user("hi"));
+    assert_eq!(target.chat_with(&request, &options).await.unwrap().text(), "ok");
 }
 
 // L61

@@ -12,7 +12,9 @@ use std::time::Duration;
 use futures_core::future::BoxFuture;
 use llmpool::chat::ChatRequest;
 use llmpool::transport::{BoxIo, Connect, ConnectError, Connected};
-use llmpool::{ApiKeyPool, CallOptions, LlmInterface, OpenAiCompatible, TargetSettings};
+use llmpool::{
+    ApiKeyPool, CallOptions, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible, TargetSettings,
+};
 use support::{Action, ScriptedProvider, chunk_json, completion, events};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -33,6 +35,8 @@ fn target(connector: Arc<dyn Connect>) -> OpenAiCompatible {
 struct ClosingConnector {
     inner: Arc<ScriptedProvider>,
     reads: Arc<AtomicU32>,
+    /// Number of connections that can be opened.
+    connections: usize,
 }
 
 struct ClosingIo {
@@ -45,6 +49,9 @@ const OPEN: u32 = u32::MAX;
 
 impl Connect for ClosingConnector {
     fn connect(&self, origin: &http::Uri) -> BoxFuture<'static, Result<Connected, ConnectError>> {
+        if self.inner.connections.load(Ordering::SeqCst) == self.connections {
+            return Box::pin(async { Err(ConnectError::new("refused")) });
+        }
         let (connected, reads) = (self.inner.connect(origin), self.reads.clone());
         reads.store(OPEN, Ordering::SeqCst);
         Box::pin(async move {
@@ -96,6 +103,7 @@ async fn connection_closed_after_the_pool_check_is_replaced() {
         let connector = Arc::new(ClosingConnector {
             inner: inner.clone(),
             reads: Arc::new(AtomicU32::new(OPEN)),
+            connections: 2,
         });
         let target = target(connector.clone());
         let (request, options) = (ChatRequest::user("hi"), CallOptions::default());
@@ -109,6 +117,25 @@ async fn connection_closed_after_the_pool_check_is_replaced() {
         );
         assert_eq!(inner.connections.load(Ordering::SeqCst), 2, "{reads} reads");
     }
+}
+
+/// The request is on no connection when the next connection cannot be opened.
+#[tokio::test]
+async fn request_that_was_never_written_is_no_attempt() {
+    let inner = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
+    let connector = Arc::new(ClosingConnector {
+        inner: inner.clone(),
+        reads: Arc::new(AtomicU32::new(OPEN)),
+        connections: 1,
+    });
+    let target = target(connector.clone());
+    let request = ChatRequest::user("hi");
+    target.chat(&request).await.unwrap();
+    connector.reads.store(1, Ordering::SeqCst);
+    let error = target.chat(&request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::Connect));
+    let report = error.report();
+    assert_eq!((report.attempts.len(), report.unsent.len()), (0, 1));
 }
 
 // The main future of a runtime has a cooperative budget too: once it is used up, IO returns pending until the future yields.
