@@ -18,6 +18,7 @@
 //! | `structured` | JSON schemas of Rust types, and typed replies |
 //! | [`translate`] | translation between Chat Completions and Responses |
 //! | [`sse`], [`sse_writer`], [`stream_view`] | server-sent events: decoding, encoding, classification |
+//! | [`framing`] | what the bytes of an answer are, and conversion between documents and event streams |
 //! | [`api_format`], [`provider_profile`] | formats and peculiarities of providers |
 //! | [`failure`], [`provider_error`], [`rate_headers`] | classification of failed requests |
 //! | [`limits`] | limiter, wait queue, buckets, windows, key and target health |
@@ -37,6 +38,7 @@ pub mod embeddings;
 pub mod estimate;
 pub mod failure;
 pub mod forecast;
+pub mod framing;
 mod held_halves;
 mod lenient_json;
 pub mod limits;

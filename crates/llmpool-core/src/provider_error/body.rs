@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::html::page_title;
+use crate::framing::page_title;
 
 /// The maximum number of lines of a text that are parsed as JSON.
 const MAX_LINES: usize = 32;

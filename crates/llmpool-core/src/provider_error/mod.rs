@@ -4,7 +4,6 @@
 //! byte sequence that marks an error.
 
 mod body;
-mod html;
 mod times;
 mod walk;
 

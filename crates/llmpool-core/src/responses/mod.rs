@@ -8,16 +8,19 @@
 //!
 //! Invariant: `Debug` output shows types and sizes, never the text of a user or model.
 
+mod assembler;
 mod event;
 mod event_decoder;
 mod event_sequence;
 mod item;
 mod part;
 mod repair;
+mod replay;
 mod request;
 mod resource_refs;
 mod response;
 
+pub(crate) use assembler::ResponseAssembler;
 pub use event::{EventDelta, EventKind, ResponseEvent};
 pub use event_decoder::EventDecoder;
 pub use event_sequence::{EventSequence, SequenceError};
@@ -26,6 +29,7 @@ pub use item::{
     ToolOutputItem,
 };
 pub use part::{AudioInput, FileInput, ImageInput, ItemPart, ItemRefusal, ItemText, OutputText};
+pub(crate) use replay::response_to_events;
 pub use request::{
     CustomResponsesTool, FlatSchema, FunctionResponsesTool, Reasoning, ResponsesRequest, ResponsesTool,
     TextFormat, TextOptions,

@@ -40,8 +40,10 @@ fn facts_of(chunk: ChunkFields<'_>, event: &SseEvent) -> EventFacts {
             facts.finished |= bit;
         }
         facts.flags.content |= choice.has_content();
+        facts.flags.whole |= choice.has_whole_message();
         facts.output_bytes += choice.output_bytes();
     }
+    facts.flags.whole &= !facts.flags.error;
     let nested = groq.and_then(|groq| groq.usage);
     let usages = [chunk.usage, nested]
         .into_iter()
@@ -87,6 +89,8 @@ struct ChoiceFields<'a> {
     index: LenientU64,
     #[serde(borrow)]
     delta: Option<DeltaFields<'a>>,
+    #[serde(borrow)]
+    message: Option<DeltaFields<'a>>,
     #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -138,6 +142,12 @@ impl ChoiceFields<'_> {
     fn has_content(&self) -> bool {
         let has_output = self.delta.as_ref().is_some_and(DeltaFields::has_content);
         self.is_finished() || has_output || self.text_bytes() > 0
+    }
+
+    /// Returns whether the choice has output in a message instead of a delta.
+    fn has_whole_message(&self) -> bool {
+        let has_delta = self.delta.as_ref().is_some_and(DeltaFields::has_content);
+        !has_delta && self.message.as_ref().is_some_and(DeltaFields::has_content)
     }
 
     fn output_bytes(&self) -> usize {

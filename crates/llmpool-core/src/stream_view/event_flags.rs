@@ -21,6 +21,10 @@ pub struct EventFlags {
     /// The data of the event is empty or white space. Some servers send such events to keep the connection
     /// open. An event with the name `error` is an error instead.
     pub blank: bool,
+    /// The event is a complete answer: it has a message in place of a delta, or is a response in place of an
+    /// event. It has no other flags and does not count. [`AnswerReplay`](crate::framing::AnswerReplay) converts
+    /// it to events for the stream view to observe instead.
+    pub whole: bool,
     /// The event names resources at the provider to which later requests can refer: a response, an item, or
     /// encrypted reasoning.
     pub creates_resources: bool,

@@ -63,6 +63,7 @@ fn facts_of(fields: &ResponseEventFields<'_>, data: &[u8]) -> EventFacts {
         | "response.refusal.done"
         | "response.function_call_arguments.done"
         | "response.custom_tool_call_input.done" => facts.flags.content = true,
+        "" => facts.flags.whole = !facts.flags.error && is_whole_response(data),
         _ if kind.ends_with(".delta") => {
             let delta = fields.delta.filter(|delta| is_non_empty(delta));
             facts.flags.content = delta.is_some();
@@ -101,6 +102,19 @@ impl ResponseEventFields<'_> {
             || (kind.is_empty() && mark_an_error(self.object, self.code, self.error_code))
             || mark_an_error(self.object, None, None)
     }
+}
+
+/// Returns whether an object without a type is a response that has ended.
+fn is_whole_response(json: &[u8]) -> bool {
+    let response = Response::decode(json).ok();
+    response.is_some_and(|response| {
+        let is_response = response.object.as_deref() == Some("response") && response.has("output");
+        let has_ended = !matches!(
+            response.status,
+            Some(ResponseStatus::Queued | ResponseStatus::InProgress)
+        );
+        is_response && has_ended
+    })
 }
 
 /// Returns whether `item`, the JSON text of an output item, is a tool call with a name.

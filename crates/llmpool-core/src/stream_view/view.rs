@@ -28,6 +28,8 @@ pub struct StreamView {
     has_terminal_event: bool,
     done: bool,
     content: bool,
+    /// Whether the output of the stream consists of complete answers in place of deltas.
+    has_whole_answers: bool,
     usage: Option<Bytes>,
     pub(super) output: OutputSize,
     template: Option<EventTemplate>,
@@ -99,9 +101,30 @@ impl StreamView {
                 (facts, None)
             }
         };
+        if facts.flags.whole {
+            return self.observe_whole(facts);
+        }
         let flags = facts.flags;
         self.apply(facts);
         Observation { flags, repeat }
+    }
+
+    /// Returns the observation of an event that contains a complete answer. After deltas, the answer repeats
+    /// what has arrived, so it is an ordinary event without output.
+    #[cold]
+    fn observe_whole(&mut self, mut facts: EventFacts) -> Observation {
+        self.has_whole_answers |= self.output == OutputSize::default();
+        let whole = self.has_whole_answers;
+        if !whole {
+            facts.flags.whole = false;
+            let flags = facts.flags;
+            self.apply(facts);
+            return Observation::of(flags);
+        }
+        Observation::of(EventFlags {
+            whole,
+            ..EventFlags::default()
+        })
     }
 
     /// Returns whether the stream ended properly: with `[DONE]`, with the last event of a response

@@ -8,7 +8,7 @@ const MAX_SEARCHED: usize = 64 << 10;
 /// Returns the title of an HTML page as one line without control characters. A long title is cut after a
 /// word, so that no part of a word remains: a part of a secret would not be recognised as the secret.
 /// Returns `None` if the page has no title, or only an empty one.
-pub(crate) fn page_title(page: &[u8]) -> Option<String> {
+pub fn page_title(page: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(&page[..page.len().min(MAX_SEARCHED)]);
     // Lowering only ASCII letters keeps the positions.
     let lower = text.to_ascii_lowercase();

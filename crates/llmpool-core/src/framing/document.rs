@@ -1,0 +1,67 @@
+//! Separates the JSON objects in the body of an answer from marks around them.
+
+use bytes::Bytes;
+use memchr::memchr2;
+
+use super::{DONE, without_prefix};
+
+/// Returns the JSON objects that a body consists of. Ignores white space, byte order marks, and `[DONE]` or
+/// `data: [DONE]` after an object. Returns an empty list if the body contains anything else or is cut off.
+///
+/// Takes linear time. Checks only that strings end and brackets are balanced, so an object can still be
+/// invalid JSON.
+pub fn documents(body: &Bytes) -> Vec<Bytes> {
+    let mut objects = Vec::new();
+    let mut rest = without_prefix(body);
+    while rest.starts_with(b"{") {
+        let Some(length) = object_length(rest) else {
+            return Vec::new();
+        };
+        let (object, after) = rest.split_at(length);
+        objects.push(body.slice_ref(object));
+        rest = without_marks(after);
+    }
+    if rest.is_empty() { objects } else { Vec::new() }
+}
+
+/// Returns the bytes after white space, byte order marks and end markers.
+fn without_marks(mut bytes: &[u8]) -> &[u8] {
+    loop {
+        bytes = without_prefix(bytes);
+        let unlabelled = bytes.strip_prefix(b"data:").map(<[u8]>::trim_ascii_start);
+        match unlabelled.unwrap_or(bytes).strip_prefix(DONE) {
+            Some(rest) => bytes = rest,
+            None => return bytes,
+        }
+    }
+}
+
+/// Returns the length of the JSON object at the beginning of `bytes`. `None` if the object does not end.
+fn object_length(bytes: &[u8]) -> Option<usize> {
+    let (mut at, mut depth) = (0, 0_usize);
+    loop {
+        at += bytes[at..]
+            .iter()
+            .position(|byte| matches!(byte, b'"' | b'{' | b'}' | b'[' | b']'))?;
+        match bytes[at] {
+            b'"' => at = string_end(bytes, at + 1)?,
+            b'{' | b'[' => depth += 1,
+            _ => depth -= 1,
+        }
+        at += 1;
+        if depth == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// Returns the position of the quote that ends the string whose content begins at `at`.
+fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        match bytes[at] {
+            b'"' => return Some(at),
+            _ => at += 2,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The framing of an answer: one JSON document, or a stream of events.
+//!
+//! Some servers answer with an event stream where a document was asked for, or the other way round, and label
+//! both wrongly. Therefore the first bytes of an answer decide how it is read ([`sniff`]), and the functions of
+//! this module convert one framing into the other:
+//!
+//! | an answer consists of | asked for | conversion |
+//! |---|---|---|
+//! | one document | events | [`document_to_events`] |
+//! | events | one document | [`EventCollector`] |
+//! | events that contain complete answers | events | [`AnswerReplay`] |
+//! | several documents, marks beside a document | both | [`documents`] separates them |
+//!
+//! Conversions yield documents and events of the same API format, so all readers behind them stay the same.
+
+mod collector;
+mod document;
+mod page;
+mod piece;
+mod replay;
+#[cfg(test)]
+mod tests;
+
+pub use collector::EventCollector;
+pub use document::documents;
+pub use page::page_title;
+pub use replay::{AnswerReplay, document_to_events};
+
+/// The framing of an answer, as its first bytes show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// A JSON object or list.
+    Document,
+    /// Server-sent events.
+    Events,
+    /// An HTML page or an XML document, usually of a proxy or a web server.
+    Page,
+    /// Anything else.
+    Text,
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The end marker of a chat completion stream.
+const DONE: &[u8] = b"[DONE]";
+
+/// Starts of lines of an event stream. `error` is a field that some servers send in place of an event.
+const EVENT_STREAM_STARTS: [&[u8]; 7] = [b":", b"data:", b"event:", b"id:", b"retry:", b"error:", DONE];
+
+/// The number of bytes of a page that are searched for tags of HTML.
+const MAX_SEARCHED: usize = 1 << 10;
+
+/// Returns the framing of an answer by its first bytes. Ignores white space and byte order marks.
+///
+/// Returns `None` if more bytes are needed: at the end of an answer, `None` means an empty answer or plain
+/// text of a few bytes.
+pub fn sniff(bytes: &[u8]) -> Option<Framing> {
+    let content = without_prefix(bytes);
+    let first = *content.first()?;
+    let (mut is_event_stream, mut may_be_event_stream) = (false, false);
+    for start in EVENT_STREAM_STARTS {
+        is_event_stream |= content.starts_with(start);
+        may_be_event_stream |= start.starts_with(content);
+    }
+    match first {
+        _ if is_event_stream => Some(Framing::Events),
+        _ if may_be_event_stream || BYTE_ORDER_MARK.starts_with(content) => None,
+        b'{' | b'[' => Some(Framing::Document),
+        b'<' => Some(Framing::Page),
+        _ => Some(Framing::Text),
+    }
+}
+
+/// Returns words for an answer that cannot be read, such as `an HTML page` or `plain text`.
+pub fn describe(answer: &[u8]) -> &'static str {
+    let content = without_prefix(answer).trim_ascii_end();
+    match sniff(answer) {
+        _ if content.is_empty() => "an empty body",
+        Some(Framing::Events) => "an event stream",
+        Some(Framing::Page) if is_html(content) => "an HTML page",
+        Some(Framing::Page) => "an XML document",
+        _ if content.starts_with(b"{") => "broken JSON",
+        _ if serde_json::from_slice::<serde::de::IgnoredAny>(content).is_ok() => {
+            "a JSON value that is no object"
+        }
+        _ => "plain text",
+    }
+}
+
+/// Returns the bytes after white space and byte order marks.
+fn without_prefix(bytes: &[u8]) -> &[u8] {
+    let mut rest = bytes.trim_ascii_start();
+    while let Some(unmarked) = rest.strip_prefix(BYTE_ORDER_MARK) {
+        rest = unmarked.trim_ascii_start();
+    }
+    rest
+}
+
+fn is_html(page: &[u8]) -> bool {
+    let start = page[..page.len().min(MAX_SEARCHED)].to_ascii_lowercase();
+    let has = |tag: &[u8]| memchr::memmem::find(&start, tag).is_some();
+    [&b"<!doctype html"[..], b"<html", b"<head", b"<body"]
+        .into_iter()
+        .any(has)
+}
