@@ -117,7 +117,8 @@ struct Call<'a> {
     request: Option<EncodedRequest>,
     /// The keys that the call may use for this request.
     constraint: KeyConstraint,
-    last_failure: Option<Failure>,
+    /// Boxed, so that calls that wait take less memory.
+    last_failure: Option<Box<Failure>>,
     /// Cooldowns that this call started when it was unclear whether the key or the request was to blame. If
     /// the request turns out to be to blame, the call reverts these cooldowns.
     cooldowns: Vec<ProvisionalCooldown>,
@@ -249,7 +250,8 @@ impl<'a> Call<'a> {
                             request_body: request.body,
                         });
                     }
-                    AttemptResponse::Complete { body, .. } => {
+                    AttemptResponse::Complete { body, converted, .. } => {
+                        self.report.converted = *converted;
                         tokens::settle_plain(self.target, &mut permit, body);
                         permit.complete();
                     }
@@ -347,7 +349,7 @@ impl<'a> Call<'a> {
             // the key is recorded, so that no waiting request uses them with this key.
             permit.settle(0);
         }
-        self.last_failure = Some(failure);
+        self.last_failure = Some(Box::new(failure));
     }
 
     /// Returns whether an attempt that passed the deadline of the call had as long as the target itself is
@@ -439,7 +441,7 @@ impl<'a> Call<'a> {
             Blame::Request => None,
             Blame::Target | Blame::Network => failure.retry_after,
         };
-        self.failure_error(failure, wait)
+        self.failure_error(*failure, wait)
     }
 
     /// Returns the error of a call that gets no permit: the failure of the last attempt or, if no attempt was made,
@@ -447,7 +449,7 @@ impl<'a> Call<'a> {
     fn reject(&mut self, rejection: Rejection) -> Error {
         let error = rejection::rejection_error(rejection, clock::now());
         match self.last_failure.take() {
-            Some(failure) => self.failure_error(failure, error.retry_in()),
+            Some(failure) => self.failure_error(*failure, error.retry_in()),
             None => error.with_report(self.take_report()),
         }
     }

@@ -18,8 +18,8 @@ use llmpool_core::failure::{Blame, Failure, FailureKind};
 use llmpool_core::limits::KeyId;
 use llmpool_core::models::ModelList;
 use llmpool_core::rate_headers::LimitHeaders;
-use llmpool_core::stream_view::StreamView;
 pub use llmpool_core::rate_headers::{LimitSnapshot, LimitSnapshots};
+use llmpool_core::stream_view::StreamView;
 
 use crate::base_url;
 use crate::chat_encoder::ChatEncoder;
@@ -29,6 +29,7 @@ use crate::endpoint::Endpoint;
 use crate::exchange::{self, CallDeadlines};
 use crate::openai_compatible::OpenAiCompatible;
 use crate::options::Timeouts;
+use crate::plain_answer;
 use crate::secrets::{KeyLabel, mask_secrets};
 use crate::stream::{RawEventStream, StreamLimits};
 use crate::target::Target;
@@ -355,7 +356,7 @@ async fn list_models(
     if !head.status.is_success() {
         return Err(exchange::read_failure(&head, body, &deadlines).await);
     }
-    let body = exchange::read_body(body, &deadlines).await?;
+    let body = plain_answer::read_body(body, &deadlines).await?;
     Ok(ModelListResponse {
         status: head.status.as_u16(),
         headers: head.headers,

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Request, header, response};
 use http_body_util::Full;
 use llmpool_core::failure::{Failure, FailureKind, classify};
 use llmpool_core::limits::KeyId;
-use llmpool_core::provider_error::{self, ProviderError};
+use llmpool_core::provider_error::ProviderError;
 use llmpool_core::rate_headers::ErrorHeaders;
 use llmpool_core::stream_view::{StreamView, requested_choices};
 use llmpool_core::time::Timestamp;
@@ -23,14 +23,14 @@ use crate::encoded_request::EncodedRequest;
 use crate::endpoint::Endpoint;
 use crate::limits::Permit;
 use crate::options::Timeouts;
+use crate::plain_answer::{self, PlainAnswer};
+use crate::report::Conversion;
 use crate::stream::{RawEvent, RawEventStream, StreamLimits};
 use crate::target::Target;
 use crate::transport::{self, Body, SendError};
 
 /// Number of bytes after which reading the body of an error response stops.
 const MAX_ERROR_BODY: usize = 64 << 10;
-/// Maximum size of the body of a response that is not streamed, in bytes.
-const MAX_BODY: usize = 256 << 20;
 /// Maximum time for reading the body of an error response, measured from the arrival of the response head.
 const ERROR_BODY_GRACE: Duration = Duration::from_secs(5);
 /// Number of bytes of a stream that are buffered while waiting for its first content. Beyond this number, the
@@ -55,7 +55,11 @@ pub(crate) struct CallDeadlines {
 /// The response of a successful attempt.
 pub(crate) enum AttemptResponse {
     /// A response that is not streamed, with its complete body.
-    Complete { head: ResponseHead, body: Bytes },
+    Complete {
+        head: ResponseHead,
+        body: Bytes,
+        converted: Option<Conversion>,
+    },
     /// A streamed response whose first content has arrived, or which has exceeded the maximum prefix.
     /// `prefix` contains the events that were read so far. `events` reads the rest of the stream.
     Stream {
@@ -68,6 +72,21 @@ pub(crate) enum AttemptResponse {
 pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) request_id: Option<String>,
+}
+
+impl ResponseHead {
+    /// Adds what is known from the head of the response to the failure of its body.
+    fn failure(self, target: &Target, failure: Failure) -> Failure {
+        let request_id = failure.request_id.clone().or(self.request_id);
+        plain_answer::with_base_url_hint(
+            target,
+            Failure {
+                status: Some(self.status),
+                request_id,
+                ..failure
+            },
+        )
+    }
 }
 
 impl AttemptResponse {
@@ -111,33 +130,26 @@ pub(crate) async fn send_attempt(
         status: head.status.as_u16(),
         request_id: request_id(&head.headers),
     };
-    if request.stream && !is_json(&head.headers) {
-        let view = StreamView::new(target.format).with_choices(requested_choices(&request.body));
-        let max_prefix = MAX_PREFIX + MAX_ECHOES * request.body.len();
-        return first_content(
-            response_head,
-            Box::new(RawEventStream::new(body, view, limits, affinity)),
-            max_prefix,
-        )
-        .await;
-    }
-    let body = read_body(body, deadlines).await?;
-    check_plain(&head, &body, request.endpoint)?;
     if request.stream {
-        // The provider ignored `stream` and sent a plain response.
-        return Err(Failure {
-            status: Some(response_head.status),
-            request_id: response_head.request_id,
-            ..Failure::new(FailureKind::InvalidResponse)
-        });
+        let view = StreamView::new(target.format).with_choices(requested_choices(&request.body));
+        let events = Box::new(RawEventStream::new(body, view, limits, affinity));
+        let max_prefix = MAX_PREFIX + MAX_ECHOES * request.body.len();
+        return first_content(target, response_head, events, max_prefix).await;
     }
-    if let Some(affinity) = affinity {
-        affinity.record(&body);
+    let answer = plain_answer::read(target, request.endpoint, body, deadlines);
+    match answer.await {
+        Ok(PlainAnswer { body, converted }) => {
+            if let Some(affinity) = affinity {
+                affinity.record(&body);
+            }
+            Ok(AttemptResponse::Complete {
+                head: response_head,
+                body,
+                converted,
+            })
+        }
+        Err(failure) => Err(response_head.failure(target, failure)),
     }
-    Ok(AttemptResponse::Complete {
-        head: response_head,
-        body,
-    })
 }
 
 /// Sends the request, marks the permit as used, and waits for the response head.
@@ -236,6 +248,7 @@ pub(crate) fn http_request(
 /// Reads a stream until its first content arrives or more than `max_prefix` bytes have been read. If the
 /// stream fails or ends before that, the attempt fails, and the call can make another attempt.
 async fn first_content(
+    target: &Target,
     head: ResponseHead,
     mut events: Box<RawEventStream>,
     max_prefix: usize,
@@ -249,123 +262,19 @@ async fn first_content(
                 let is_visible = event.flags.content || event.flags.done;
                 if event.flags.done && !events.view().has_content() {
                     // A stream that ends without content is not a valid response.
-                    return Err(Failure {
-                        status: Some(head.status),
-                        request_id: head.request_id,
-                        ..Failure::new(FailureKind::InvalidResponse)
-                            .with_detail("the stream ended without content")
-                    });
+                    let failure = Failure::new(FailureKind::InvalidResponse);
+                    return Err(head.failure(target, failure.with_detail("the stream ended without content")));
                 }
                 prefix.push(event);
                 if is_visible || buffered > max_prefix {
                     return Ok(AttemptResponse::Stream { head, prefix, events });
                 }
             }
-            Some(Err(failure)) => {
-                let request_id = failure.request_id.clone().or(head.request_id);
-                return Err(Failure {
-                    status: Some(head.status),
-                    request_id,
-                    ..failure
-                });
-            }
+            Some(Err(failure)) => return Err(head.failure(target, failure)),
             // The stream is truncated: an arm above would have returned at a terminal event.
             None => return Err(Failure::new(FailureKind::Truncated)),
         }
     }
-}
-
-/// Reads the complete body of a response that is not streamed. Fails if the body exceeds [`MAX_BODY`] or
-/// arrives too slowly.
-pub(crate) async fn read_body(mut body: Body, deadlines: &CallDeadlines) -> Result<Bytes, Failure> {
-    let mut buffer = BodyBuffer::default();
-    let mut timer = Timer::default();
-    loop {
-        let idle_by = end_of(clock::now(), deadlines.timeouts.idle);
-        timer.set(idle_by.min(deadlines.deadline));
-        let piece = poll_fn(|cx| match body.poll_data(cx) {
-            Poll::Ready(piece) => Poll::Ready(Some(piece)),
-            Poll::Pending => timer.poll(cx).map(|()| None),
-        })
-        .await;
-        match piece {
-            Some(Some(Ok(piece))) => buffer.push(piece, MAX_BODY)?,
-            Some(None) => return Ok(buffer.finish()),
-            Some(Some(Err(_))) => return Err(Failure::new(FailureKind::ConnectionLost)),
-            None if idle_by < deadlines.deadline => return Err(Failure::new(FailureKind::IdleTimeout)),
-            None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
-        }
-    }
-}
-
-/// The pieces of a body. Copies them only if there are several.
-#[derive(Default)]
-struct BodyBuffer {
-    first: Option<Bytes>,
-    /// All pieces joined. Empty while there is only one piece.
-    joined: BytesMut,
-}
-
-impl BodyBuffer {
-    /// Appends a piece. Fails if the body is then longer than `limit`.
-    fn push(&mut self, piece: Bytes, limit: usize) -> Result<(), Failure> {
-        let first = self.first.get_or_insert_default();
-        let length = if self.joined.is_empty() {
-            first.len()
-        } else {
-            self.joined.len()
-        };
-        if length + piece.len() > limit {
-            let detail = format!("the answer is larger than {} MiB", limit >> 20);
-            return Err(Failure::new(FailureKind::UnusableAnswer).with_detail(detail));
-        }
-        if length == 0 {
-            *first = piece;
-            return Ok(());
-        }
-        if self.joined.is_empty() {
-            self.joined.extend_from_slice(first);
-        }
-        self.joined.extend_from_slice(&piece);
-        Ok(())
-    }
-
-    fn finish(self) -> Bytes {
-        if self.joined.is_empty() {
-            return self.first.unwrap_or_default();
-        }
-        self.joined.freeze()
-    }
-}
-
-/// Checks the body of a response with a success status. Fails if the body contains a provider error or does
-/// not look like JSON.
-fn check_plain(head: &response::Parts, body: &[u8], at: Endpoint) -> Result<(), Failure> {
-    if let Some(error) = provider_error::find_error_in_success(body) {
-        let failure = llmpool_core::failure::classify_in_stream(&error);
-        let request_id = failure.request_id.clone().or_else(|| request_id(&head.headers));
-        return Err(Failure {
-            status: Some(head.status.as_u16()),
-            request_id,
-            ..failure
-        });
-    }
-    let body = body.trim_ascii();
-    let looks_like_json = match body.first() {
-        Some(b'{') => body.ends_with(b"}"),
-        // Some providers return the model list as a bare array.
-        Some(b'[') => body.ends_with(b"]") && at == Endpoint::Models,
-        _ => false,
-    };
-    if looks_like_json {
-        return Ok(());
-    }
-    let status = Some(head.status.as_u16());
-    Err(Failure {
-        status,
-        request_id: request_id(&head.headers),
-        ..Failure::new(FailureKind::InvalidResponse)
-    })
 }
 
 /// Reads the body of an error response and classifies the failure.
@@ -391,17 +300,6 @@ pub(crate) async fn read_failure(
     classify(head.status.as_u16(), &headers, error.as_ref())
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    kind.is_some_and(|kind| {
-        kind.trim_start()
-            .to_ascii_lowercase()
-            .starts_with("application/json")
-    })
-}
-
 fn request_id(headers: &HeaderMap) -> Option<String> {
     headers
         .get("x-request-id")
@@ -421,36 +319,4 @@ async fn within<T>(by: Timestamp, mut future: Pin<&mut impl Future<Output = T>>)
         Poll::Pending => timer.poll(cx).map(|()| None),
     })
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn body_limit_applies_to_every_piece() {
-        for pieces in [&[5][..], &[4, 1], &[2, 2, 1]] {
-            let mut buffer = BodyBuffer::default();
-            let pushed: Vec<bool> = pieces
-                .iter()
-                .map(|length| buffer.push(Bytes::from(vec![b'x'; *length]), 4).is_ok())
-                .collect();
-            let (last, earlier) = pushed.split_last().unwrap();
-            assert!(
-                !last && earlier.iter().all(|is_ok| *is_ok),
-                "{pieces:?}: {pushed:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn body_pieces_are_joined_in_order() {
-        for pieces in [&[][..], &["ab"], &["", "ab"], &["a", "b"], &["a", "", "b"]] {
-            let mut buffer = BodyBuffer::default();
-            for piece in pieces {
-                buffer.push(Bytes::from_static(piece.as_bytes()), 2).unwrap();
-            }
-            assert_eq!(buffer.finish(), pieces.concat(), "{pieces:?}");
-        }
-    }
 }

@@ -30,7 +30,7 @@ use crate::tokens;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RawResponse {
-    /// The body of the response, exactly as the provider sent it.
+    /// The body of the response, exactly as the provider sent it unless [`CallReport::converted`] is set.
     pub body: Bytes,
     /// The report of the call: its attempts, the time it waited for permits, and its token usage.
     pub report: CallReport,
@@ -111,8 +111,11 @@ pub(crate) async fn stream(
         AttemptResponse::Stream { prefix, events, .. } => Ok(RawStream {
             provider: target.provider.clone(),
             prefix: prefix.into(),
+            report: CallReport {
+                converted: events.converted(),
+                ..report
+            },
             events,
-            report,
             started,
             request_body,
             ended: false,
@@ -187,6 +190,7 @@ impl RawStream {
     fn end(&mut self) {
         self.ended = true;
         self.report.elapsed = clock::now().since(self.started);
+        self.report.converted = self.events.converted();
         let view = self.events.view();
         let usage = view.usage().and_then(|json| serde_json::from_slice(json).ok());
         self.report

@@ -22,7 +22,8 @@ impl OpenAiCompatible {
         self.raw_chat_stream_with(body, &DEFAULT_OPTIONS).await
     }
 
-    /// Sends an encoded chat request unchanged and returns the body of the answer unchanged.
+    /// Sends an encoded chat request unchanged and returns the body of the answer unchanged, unless its
+    /// framing is not the one asked for: see [`CallReport::converted`](crate::CallReport::converted).
     ///
     /// `body` must be a JSON object that contains `model` and does not contain `"stream": true`. The
     /// configured `api_params` are not added to `body`. Dropping the future closes the connection and
@@ -35,7 +36,8 @@ impl OpenAiCompatible {
         Ok(RawResponse { body, report })
     }
 
-    /// Sends an encoded streaming chat request unchanged and returns the events of the answer unchanged.
+    /// Sends an encoded streaming chat request unchanged and returns the events of the answer unchanged,
+    /// unless its framing is not the one asked for: see [`CallReport::converted`](crate::CallReport::converted).
     ///
     /// `body` must be a JSON object that contains `model` and `"stream": true`. Many providers report usage
     /// only if `body` also contains `stream_options`. The configured `api_params` are not added to `body`.

@@ -42,6 +42,35 @@ pub struct CallReport {
     /// Paths of the request fields that were not sent, because the API format of the model has no equivalent.
     /// The answer is correct without these fields.
     pub dropped: Vec<String>,
+    /// How the answer was converted, because the provider sent another framing than the request asked for.
+    /// `None` if raw bytes and events are what the provider sent.
+    pub converted: Option<Conversion>,
+}
+
+/// The conversion of an answer that the provider sent in another framing than the request asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Conversion {
+    /// The request asked for a stream, and the provider sent a document, or several ones.
+    DocumentToEvents,
+    /// The request asked for a document, and the provider sent a stream.
+    EventsToDocument,
+    /// Events of the stream contained complete answers in place of deltas.
+    AnswersToDeltas,
+    /// There were marks beside the document, such as a byte order mark or `[DONE]`.
+    Trimmed,
+}
+
+impl Conversion {
+    /// Returns the name of the conversion for reports, such as `document to events`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DocumentToEvents => "document to events",
+            Self::EventsToDocument => "events to document",
+            Self::AnswersToDeltas => "answers to deltas",
+            Self::Trimmed => "trimmed",
+        }
+    }
 }
 
 /// The report of one attempt of a call.

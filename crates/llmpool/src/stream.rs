@@ -7,10 +7,13 @@
 //! starts when a poll finds no bytes to read, so that a caller that stops polling does not cause an idle
 //! timeout.
 
+use std::collections::VecDeque;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use llmpool_core::failure::{Failure, FailureKind, classify_in_stream};
+use llmpool_core::framing::{self, AnswerReplay, Framing};
 use llmpool_core::provider_error::ProviderError;
 use llmpool_core::sse::{SseDecoder, SseEvent};
 use llmpool_core::stream_view::{EventFlags, EventRepeat, StreamView};
@@ -18,18 +21,16 @@ use llmpool_core::time::Timestamp;
 
 use crate::affinity::AffinityRecorder;
 use crate::clock::{self, Timer};
+use crate::document_buffer::{DocumentBuffer, END_GRACE, USAGE_GRACE};
+use crate::report::Conversion;
 use crate::tokens::StreamPermit;
 use crate::transport::{Body, MAX_DRAIN_BYTES, MAX_DRAIN_TIME};
+use crate::unstreamed_answer;
 
 /// The maximum size of one event, in bytes. A larger event ends the stream with an error.
 const MAX_EVENT_BYTES: usize = 16 << 20;
 /// Why an answer is invalid that has an event which is not a JSON object of the expected shape.
 pub(crate) const UNREADABLE_EVENT: &str = "an event cannot be read";
-/// The maximum time to wait for the event with the usage once the answer is complete.
-const USAGE_GRACE: Duration = Duration::from_secs(2);
-/// The maximum time to wait for `[DONE]` or the end of the body once the answer is complete and its usage has
-/// arrived.
-const END_GRACE: Duration = Duration::from_millis(200);
 
 /// One event of a streamed answer, with its classification.
 #[derive(Debug)]
@@ -47,6 +48,15 @@ pub struct RawEvent {
 /// The stream of the events of one answer. Holds the permit of the attempt until the stream ends.
 pub(crate) struct RawEventStream {
     body: Option<Body>,
+    input: Input,
+    /// Events that follow before those of the decoder: made from a document or from a complete answer in an event.
+    pending: VecDeque<SseEvent>,
+    conversion: Option<Conversion>,
+    /// Converts events that contain complete answers. `None` before the first of them.
+    replay: Option<Box<AnswerReplay>>,
+    /// Whether the connection was lost before the end of the body.
+    is_lost: bool,
+    is_ended: bool,
     decoder: SseDecoder,
     view: StreamView,
     permit: Option<StreamPermit>,
@@ -61,6 +71,15 @@ pub(crate) struct RawEventStream {
     /// The number of bytes that were read after `[DONE]`, only to reach the end of the body.
     drained: usize,
     timer: Timer,
+}
+
+/// What the body of an answer contains.
+enum Input {
+    /// Nothing has arrived yet.
+    Unknown,
+    Events,
+    /// A document, another text, or too little to tell.
+    Document(Box<DocumentBuffer>),
 }
 
 /// The time limits of a stream: the deadlines for its first content and its end, and the maximum time without
@@ -83,6 +102,12 @@ impl RawEventStream {
     ) -> Self {
         Self {
             body: Some(body),
+            input: Input::Unknown,
+            pending: VecDeque::new(),
+            conversion: None,
+            replay: None,
+            is_lost: false,
+            is_ended: false,
             decoder: SseDecoder::new(MAX_EVENT_BYTES),
             view,
             permit: None,
@@ -98,9 +123,14 @@ impl RawEventStream {
     /// Holds the permit until the stream ends or is dropped. If the stream has already ended, releases the
     /// permit at once.
     pub(crate) fn hold(&mut self, permit: StreamPermit) {
-        if self.body.is_some() {
+        if !self.is_ended {
             self.permit = Some(permit);
         }
+    }
+
+    /// Returns how the answer was converted so far.
+    pub(crate) fn converted(&self) -> Option<Conversion> {
+        self.conversion
     }
 
     /// Returns what the events so far have revealed: whether content arrived, the usage, and whether the
@@ -117,18 +147,29 @@ impl RawEventStream {
     /// returns one failure and then `None`.
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Failure>>> {
         loop {
-            match self.decoder.next_event() {
+            let next = match self.pending.pop_front() {
+                Some(event) => Ok(Some(event)),
+                None => self.decoder.next_event(),
+            };
+            match next {
                 Err(_) => {
                     let detail = format!("an event is larger than {} MiB", MAX_EVENT_BYTES >> 20);
                     return self.fail(Failure::new(FailureKind::UnusableAnswer).with_detail(detail));
                 }
                 // The rest of the body is only read to its end, so that the connection can be reused.
                 Ok(Some(_)) if self.view.is_done() => continue,
-                Ok(Some(event)) => return self.classify(event),
+                Ok(Some(event)) => match self.classify(event) {
+                    Some(event) => return Poll::Ready(Some(event)),
+                    None => continue,
+                },
                 Ok(None) => {}
             }
             let Some(body) = &mut self.body else {
-                return Poll::Ready(None);
+                return match (self.is_ended, self.is_lost) {
+                    (true, _) => Poll::Ready(None),
+                    (false, true) => self.end(FailureKind::ConnectionLost),
+                    (false, false) => self.end(FailureKind::Truncated),
+                };
             };
             match body.poll_data(cx) {
                 Poll::Ready(Some(Ok(piece))) => {
@@ -139,45 +180,141 @@ impl RawEventStream {
                             return self.end(FailureKind::Truncated);
                         }
                     }
-                    self.decoder.push(piece);
+                    if let Err(failure) = self.push(piece) {
+                        return self.fail(failure);
+                    }
                 }
-                Poll::Ready(None) => match self.decoder.take_unfinished() {
-                    Some(event) if !self.view.is_done() => return self.classify(event),
-                    _ => return self.end(FailureKind::Truncated),
-                },
-                Poll::Ready(Some(Err(_))) => return self.end(FailureKind::ConnectionLost),
+                Poll::Ready(end) => {
+                    self.is_lost = end.is_some();
+                    if let Err(failure) = self.end_input() {
+                        return self.fail(failure);
+                    }
+                }
                 Poll::Pending => {
                     let (deadline, kind) = self.next_timeout();
                     self.timer.set(deadline);
                     if self.timer.poll(cx).is_pending() {
                         return Poll::Pending;
                     }
-                    return self.end(kind);
+                    match self.end_silent_document() {
+                        Ok(true) => {}
+                        Ok(false) => return self.end(kind),
+                        Err(failure) => return self.fail(failure),
+                    }
                 }
             }
         }
     }
 
-    fn classify(&mut self, event: SseEvent) -> Poll<Option<Result<RawEvent, Failure>>> {
+    /// Appends a piece of the body. The first bytes decide whether it is a stream of events.
+    pub(crate) fn push(&mut self, piece: Bytes) -> Result<(), Failure> {
+        match self.input {
+            Input::Events => self.decoder.push(piece),
+            Input::Unknown if framing::sniff(&piece) == Some(Framing::Events) => {
+                self.input = Input::Events;
+                self.decoder.push(piece);
+            }
+            _ => self.push_to_document(piece)?,
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn push_to_document(&mut self, piece: Bytes) -> Result<(), Failure> {
+        let mut document = match std::mem::replace(&mut self.input, Input::Events) {
+            Input::Document(document) => document,
+            Input::Unknown | Input::Events => Box::default(),
+        };
+        document.push(piece)?;
+        if document.framing() == Some(Framing::Events) {
+            self.decoder.push(document.finish());
+        } else {
+            self.input = Input::Document(document);
+        }
+        Ok(())
+    }
+
+    /// Handles the end of the body: converts a document to events, and takes the last event of a stream.
+    fn end_input(&mut self) -> Result<(), Failure> {
+        self.body = None;
+        match std::mem::replace(&mut self.input, Input::Events) {
+            Input::Document(document) if self.is_lost && !document.is_complete() => {
+                Err(Failure::new(FailureKind::ConnectionLost))
+            }
+            Input::Document(document) => {
+                self.pending = unstreamed_answer::events(self.view.api_format(), &document.finish())?.into();
+                self.conversion = Some(Conversion::DocumentToEvents);
+                Ok(())
+            }
+            Input::Events if !self.is_lost => {
+                let last = self.decoder.take_unfinished();
+                self.pending.extend(last.filter(|_| !self.view.is_done()));
+                Ok(())
+            }
+            Input::Unknown if !self.is_lost => Err(framing::unusable(b"")),
+            Input::Unknown | Input::Events => Ok(()),
+        }
+    }
+
+    /// If a document was complete when nothing more arrived, ends the body. Returns whether it looked, because
+    /// the time to do so had come.
+    fn end_silent_document(&mut self) -> Result<bool, Failure> {
+        let Input::Document(document) = &mut self.input else {
+            return Ok(false);
+        };
+        let end = document.grace().zip(self.waiting_since);
+        if end.is_none_or(|(grace, since)| clock::now() < since + grace) {
+            return Ok(false);
+        }
+        if document.is_complete_after_grace() {
+            self.end_input()?;
+        }
+        Ok(true)
+    }
+
+    /// Classifies the next event. Returns `None` if other events take its place.
+    fn classify(&mut self, event: SseEvent) -> Option<Result<RawEvent, Failure>> {
         let observation = self.view.observe(&event);
         let flags = observation.flags;
         if flags.error {
             let error = ProviderError::parse(&event.data).unwrap_or_default();
-            return self.fail(classify_in_stream(&error));
+            return Some(Err(self.closed(classify_in_stream(&error))));
         }
-        if flags.corrupt && !self.view.has_content() {
-            return self.fail(Failure::new(FailureKind::InvalidResponse).with_detail(UNREADABLE_EVENT));
+        let is_unreadable = flags.corrupt && !self.view.has_content();
+        if is_unreadable || flags.whole && !self.replay(&event) {
+            let failure = Failure::new(FailureKind::InvalidResponse).with_detail(UNREADABLE_EVENT);
+            return Some(Err(self.closed(failure)));
+        }
+        if flags.whole {
+            return None;
         }
         if flags.creates_resources
             && let Some(recorder) = &self.recorder
         {
             recorder.record(&event.data);
         }
-        Poll::Ready(Some(Ok(RawEvent {
+        Some(Ok(RawEvent {
             event,
             flags,
             repeat: observation.repeat,
-        })))
+        }))
+    }
+
+    /// Puts the events of a stream in the place of an event with a complete answer. Returns false if the event
+    /// cannot be read.
+    #[cold]
+    fn replay(&mut self, event: &SseEvent) -> bool {
+        let format = self.view.api_format();
+        let replay = self
+            .replay
+            .get_or_insert_with(|| Box::new(AnswerReplay::new(format)));
+        let events = replay.events_of(&event.data);
+        self.conversion = self.conversion.or(Some(Conversion::AnswersToDeltas));
+        let is_read = events.is_some();
+        for event in events.into_iter().flatten().rev() {
+            self.pending.push_front(event);
+        }
+        is_read
     }
 
     /// Returns the deadline for the next byte, and the kind of failure if no byte arrives before that
@@ -208,6 +345,13 @@ impl RawEventStream {
         } else {
             (first_content_at, FailureKind::FirstContentTimeout)
         };
+        let mut timeout = timeout;
+        if let Input::Document(document) = &self.input
+            && let Some(grace) = document.grace()
+        {
+            let since = *self.waiting_since.get_or_insert_with(clock::now);
+            timeout.0 = timeout.0.min(since + grace);
+        }
         if deadline < timeout.0 {
             (deadline, FailureKind::DeadlineExceeded)
         } else {
@@ -226,14 +370,21 @@ impl RawEventStream {
     }
 
     fn fail(&mut self, failure: Failure) -> Poll<Option<Result<RawEvent, Failure>>> {
+        Poll::Ready(Some(Err(self.closed(failure))))
+    }
+
+    /// Closes the stream, and returns `failure`.
+    fn closed(&mut self, failure: Failure) -> Failure {
         self.close();
-        Poll::Ready(Some(Err(failure)))
+        failure
     }
 
     /// Closes the stream: drops the body, replaces the reserved tokens by the reported usage, and releases
     /// the permit. All later polls return `None`.
     pub(crate) fn close(&mut self) {
         self.body = None;
+        self.is_ended = true;
+        self.pending.clear();
         if let Some(permit) = self.permit.take() {
             permit.end(&self.view);
         }
@@ -259,6 +410,9 @@ impl RawEventStream {
     /// Observes the events that have already arrived, up to [`MAX_DRAIN_BYTES`]. They may contain the usage,
     /// and reading the end of the body gives its connection back to the pool. Waits for nothing.
     fn observe_arrived(&mut self) {
+        for event in std::mem::take(&mut self.pending) {
+            self.view.observe(&event);
+        }
         loop {
             while let Ok(Some(event)) = self.decoder.next_event() {
                 self.view.observe(&event);
@@ -267,7 +421,9 @@ impl RawEventStream {
             match body.try_data() {
                 Poll::Ready(Some(Ok(piece))) if self.drained + piece.len() <= MAX_DRAIN_BYTES => {
                     self.drained += piece.len();
-                    self.decoder.push(piece);
+                    if self.push(piece).is_err() {
+                        return;
+                    }
                 }
                 Poll::Ready(end) => {
                     if end.is_none()

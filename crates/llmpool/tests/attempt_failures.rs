@@ -14,7 +14,7 @@ use llmpool::{
     Timeouts,
 };
 use support::{
-    Action, COMPLETION, STREAM_HEAD, ScriptedProvider, answer, chunk_json, error, events, recorded, stream_of,
+    Action, STREAM_HEAD, ScriptedProvider, answer, chunk_json, error, events, recorded, stream_of,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -81,16 +81,10 @@ async fn failed_attempts_report_status_and_request_id() {
         ),
         (answer(200, id, reported), false, 200, FailureKind::ServerError),
         (
-            answer(200, id, COMPLETION),
-            true,
-            200,
-            FailureKind::InvalidResponse,
-        ),
-        (
             answer(200, id, "nonsense"),
             false,
             200,
-            FailureKind::InvalidResponse,
+            FailureKind::UnusableAnswer,
         ),
     ] {
         let error = failure_of(move || Action::Send(bytes.clone()), stream, None).await;

@@ -168,13 +168,17 @@ async fn models_are_listed_from_an_object_or_a_bare_array() {
 
 #[tokio::test]
 async fn response_without_a_model_list_is_an_error() {
-    for body in [json!({"models": []}), json!("nothing here"), json!({})] {
+    for (body, kind) in [
+        (json!({"models": []}), FailureKind::InvalidResponse),
+        (json!("nothing here"), FailureKind::UnusableAnswer),
+        (json!({}), FailureKind::InvalidResponse),
+    ] {
         let simulator =
             simulator(json!({"behaviours": [{"status": 200, "body": body, "on": "models"}]})).await;
         let error = model_with(&simulator, settings())
             .list_models_with(&options())
             .await
             .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
+        assert_eq!(error.kind(), ErrorKind::Attempt(kind));
     }
 }

@@ -1,7 +1,7 @@
 //! Separates the JSON objects in the body of an answer from marks around them.
 
 use bytes::Bytes;
-use memchr::memchr2;
+use memchr::{memchr2, memmem};
 
 use super::{DONE, without_prefix};
 
@@ -22,6 +22,34 @@ pub fn documents(body: &Bytes) -> Vec<Bytes> {
         rest = without_marks(after);
     }
     if rest.is_empty() { objects } else { Vec::new() }
+}
+
+/// Whether what has arrived of a document is the whole document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completeness {
+    /// The document is cut off, or the bytes contain anything else.
+    Unfinished,
+    /// The document is complete, and reports no usage.
+    WithoutUsage,
+    /// The document is complete, and has a member `usage`.
+    Complete,
+}
+
+/// Returns whether `body` consists of whole documents, as [`documents`] finds them. Takes linear time.
+pub fn completeness(body: &[u8]) -> Completeness {
+    let mut rest = without_prefix(body);
+    while rest.starts_with(b"{")
+        && let Some(length) = object_length(rest)
+    {
+        rest = without_marks(&rest[length..]);
+    }
+    if !rest.is_empty() || without_prefix(body).is_empty() {
+        Completeness::Unfinished
+    } else if memmem::find(body, b"\"usage\"").is_none() {
+        Completeness::WithoutUsage
+    } else {
+        Completeness::Complete
+    }
 }
 
 /// Returns the bytes after white space, byte order marks and end markers.

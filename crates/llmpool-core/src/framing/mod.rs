@@ -20,11 +20,13 @@ mod piece;
 mod replay;
 #[cfg(test)]
 mod tests;
+mod unusable;
 
 pub use collector::EventCollector;
-pub use document::documents;
+pub use document::{Completeness, completeness, documents};
 pub use page::page_title;
 pub use replay::{AnswerReplay, document_to_events};
+pub use unusable::{HTML_PAGE, unusable};
 
 /// The framing of an answer, as its first bytes show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +49,6 @@ const DONE: &[u8] = b"[DONE]";
 /// Starts of lines of an event stream. `error` is a field that some servers send in place of an event.
 const EVENT_STREAM_STARTS: [&[u8]; 7] = [b":", b"data:", b"event:", b"id:", b"retry:", b"error:", DONE];
 
-/// The number of bytes of a page that are searched for tags of HTML.
-const MAX_SEARCHED: usize = 1 << 10;
-
 /// Returns the framing of an answer by its first bytes. Ignores white space and byte order marks.
 ///
 /// Returns `None` if more bytes are needed: at the end of an answer, `None` means an empty answer or plain
@@ -71,22 +70,6 @@ pub fn sniff(bytes: &[u8]) -> Option<Framing> {
     }
 }
 
-/// Returns words for an answer that cannot be read, such as `an HTML page` or `plain text`.
-pub fn describe(answer: &[u8]) -> &'static str {
-    let content = without_prefix(answer).trim_ascii_end();
-    match sniff(answer) {
-        _ if content.is_empty() => "an empty body",
-        Some(Framing::Events) => "an event stream",
-        Some(Framing::Page) if is_html(content) => "an HTML page",
-        Some(Framing::Page) => "an XML document",
-        _ if content.starts_with(b"{") => "broken JSON",
-        _ if serde_json::from_slice::<serde::de::IgnoredAny>(content).is_ok() => {
-            "a JSON value that is no object"
-        }
-        _ => "plain text",
-    }
-}
-
 /// Returns the bytes after white space and byte order marks.
 fn without_prefix(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes.trim_ascii_start();
@@ -94,12 +77,4 @@ fn without_prefix(bytes: &[u8]) -> &[u8] {
         rest = unmarked.trim_ascii_start();
     }
     rest
-}
-
-fn is_html(page: &[u8]) -> bool {
-    let start = page[..page.len().min(MAX_SEARCHED)].to_ascii_lowercase();
-    let has = |tag: &[u8]| memchr::memmem::find(&start, tag).is_some();
-    [&b"<!doctype html"[..], b"<html", b"<head", b"<body"]
-        .into_iter()
-        .any(has)
 }

@@ -15,9 +15,7 @@ pub fn page_title(page: &[u8]) -> Option<String> {
     let tag = lower.find("<title")?;
     let start = tag + lower[tag..].find('>')? + 1;
     let end = lower[start..].find('<').map_or(text.len(), |end| start + end);
-    let title = decode_entities(&text[start..end]);
-    let title = title.replace(|c: char| c.is_control() && !c.is_whitespace(), "");
-    Some(shortened(&title)).filter(|title| !title.is_empty())
+    Some(shortened(&decode_entities(&text[start..end]))).filter(|title| !title.is_empty())
 }
 
 fn decode_entities(text: &str) -> String {
@@ -36,8 +34,9 @@ fn decode_entities(text: &str) -> String {
     })
 }
 
-/// Joins the words of `text` by single spaces, up to [`MAX_CHARS`] characters.
-fn shortened(text: &str) -> String {
+/// Joins the words of `text` by single spaces, without control characters, up to [`MAX_CHARS`] characters.
+pub(super) fn shortened(text: &str) -> String {
+    let text = text.replace(|c: char| c.is_control() && !c.is_whitespace(), "");
     let mut line = String::new();
     let mut chars = 0;
     for word in text.split_whitespace() {

@@ -40,29 +40,6 @@ fn first_bytes_decide_the_framing() {
 }
 
 #[test]
-fn unreadable_answers_are_named() {
-    for (answer, words) in [
-        ("", "an empty body"),
-        ("\u{feff}\n", "an empty body"),
-        ("<!DOCTYPE html><title>x</title>", "an HTML page"),
-        (
-            "<?xml version=\"1.0\"?>\n<html xmlns=\"http://www.w3.org/1999/xhtml\">",
-            "an HTML page",
-        ),
-        ("<Error><Code>x</Code></Error>", "an XML document"),
-        ("no healthy upstream", "plain text"),
-        ("\"text\"", "a JSON value that is no object"),
-        ("5", "a JSON value that is no object"),
-        ("[1, 2]", "a JSON value that is no object"),
-        ("{\"a\":", "broken JSON"),
-        ("data: x\n\n", "an event stream"),
-        ("[DONE", "plain text"),
-    ] {
-        assert_eq!(describe(answer.as_bytes()), words, "{answer:?}");
-    }
-}
-
-#[test]
 fn documents_are_separated_from_marks() {
     for (body, expected) in [
         ("{}", vec!["{}"]),
@@ -440,7 +417,7 @@ proptest! {
         for object in documents(&body) {
             prop_assert_eq!((object.first(), object.last()), (Some(&b'{'), Some(&b'}')));
         }
-        let _ = (sniff(&body), describe(&body));
+        let _ = (sniff(&body), unusable(&body), completeness(&body));
         for format in [ChatCompletions, Responses] {
             let _ = document_to_events(format, &body);
         }

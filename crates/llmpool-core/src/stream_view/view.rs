@@ -70,6 +70,11 @@ impl StreamView {
         }
     }
 
+    /// Returns the API format of the stream.
+    pub fn api_format(&self) -> ApiFormat {
+        self.api_format
+    }
+
     /// Classifies the next event and updates the state of the stream.
     pub fn observe(&mut self, event: &SseEvent) -> Observation {
         let data = event.data.trim_ascii_start();
