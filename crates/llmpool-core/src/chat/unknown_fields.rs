@@ -87,6 +87,14 @@ impl UnknownFields {
         });
     }
 
+    /// Removes all unknown fields and returns them. Keeps the record of null fields.
+    pub(crate) fn take_fields(&mut self) -> Self {
+        Self {
+            fields: std::mem::take(&mut self.fields),
+            ..Self::default()
+        }
+    }
+
     /// Removes the unknown field `name` and returns its value. `None` if there was no unknown field with this
     /// name.
     pub fn remove(&mut self, name: &str) -> Option<Json> {

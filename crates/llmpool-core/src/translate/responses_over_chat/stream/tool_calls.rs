@@ -14,41 +14,51 @@ pub(super) struct ToolCallStream {
 
 #[derive(Clone, Debug)]
 enum CallState {
-    /// The tool's name has not arrived, so the output item of the call has not started. Contains the parts of
-    /// the call that have arrived.
-    Unnamed(ToolCallParts),
+    /// The output item of the call has not started, because its name may be incomplete. Contains the parts of
+    /// the call that have arrived, without the name.
+    Pending(ToolCallParts),
     /// The output item of the call has started. Contains the item's zero-based index in the output.
     Started(usize),
 }
 
 impl ToolCallStream {
-    /// Translates a streamed piece of a tool call.
+    /// Translates a streamed piece of a tool call. The output item starts with the arguments or with the next
+    /// call, because some providers send the name in several pieces.
     pub(super) fn push(&mut self, delta: ToolCallDelta, output: &mut StreamedOutput) {
         let number = self.matcher.position_of(&delta);
         let is_custom = delta.custom.is_some() || delta.kind.as_deref() == Some("custom");
         let piece = ToolCallParts::from_chat(delta.id, delta.function, delta.custom);
         if number == self.calls.len() {
-            self.calls.push(CallState::Unnamed(ToolCallParts {
+            if let Some(last) = number.checked_sub(1) {
+                self.start_named(last, output);
+            }
+            self.calls.push(CallState::Pending(ToolCallParts {
                 is_custom,
                 ..ToolCallParts::default()
             }));
         }
         match &mut self.calls[number] {
             CallState::Started(index) => output.push_arguments(*index, piece.arguments),
-            CallState::Unnamed(call) => {
+            CallState::Pending(call) => {
                 if call.call_id.is_empty() {
                     call.call_id = piece.call_id;
                 }
                 call.arguments += &piece.arguments;
-                call.name = piece.name;
-                if !call.name.is_empty() {
-                    self.start(number, output);
+                if !call.arguments.is_empty() {
+                    self.start_named(number, output);
                 }
             }
         }
     }
 
-    /// Starts the output items of the tool calls whose names never arrived.
+    /// Starts the output item of a tool call if its name is known.
+    fn start_named(&mut self, number: usize, output: &mut StreamedOutput) {
+        if self.matcher.name(number).is_some() {
+            self.start(number, output);
+        }
+    }
+
+    /// Starts the output items of the tool calls whose names or arguments never arrived.
     pub(super) fn finish(&mut self, output: &mut StreamedOutput) {
         (0..self.calls.len()).for_each(|number| self.start(number, output));
     }
@@ -56,10 +66,11 @@ impl ToolCallStream {
     /// Starts the output item of a tool call, with the arguments that have arrived so far. Does nothing if
     /// the item has already started. `number` is the zero-based position of the call among the tool calls.
     fn start(&mut self, number: usize, output: &mut StreamedOutput) {
-        let CallState::Unnamed(call) = &mut self.calls[number] else {
+        let CallState::Pending(call) = &mut self.calls[number] else {
             return;
         };
         let mut call = std::mem::take(call);
+        call.name = self.matcher.name(number).unwrap_or_default().to_owned();
         if call.call_id.is_empty() {
             call.call_id = output.envelope.item_id("call", number);
         }
