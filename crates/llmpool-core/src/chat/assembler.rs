@@ -228,8 +228,7 @@ impl PartialChoice {
             (Some(Part::Text(text)), Part::Text(piece)) => text.text.push_str(&piece.text),
             (Some(Part::Refusal(refusal)), Part::Refusal(piece)) => refusal.refusal.push_str(&piece.refusal),
             (Some(Part::Thinking(thinking)), Part::Thinking(piece)) => {
-                let pieces = piece.thinking.into_iter();
-                pieces.for_each(|piece| append_thought(&mut thinking.thinking, piece));
+                append_thinking(&mut thinking.thinking, piece.thinking);
                 self.thinking_fields.replace(&thinking.extra.take_fields(), &[]);
                 self.thinking_fields.replace(&piece.extra, &[]);
             }
@@ -300,6 +299,25 @@ fn into_parts(content: Content) -> Vec<Part> {
         Content::Text(text) if text.is_empty() => Vec::new(),
         Content::Text(text) => vec![Part::text(text)],
         Content::Parts(parts) => parts,
+    }
+}
+
+fn append_thinking(thinking: &mut Content<Thought>, piece: Content<Thought>) {
+    match (thinking, piece) {
+        (Content::Text(text), Content::Text(piece)) => text.push_str(&piece),
+        (Content::Parts(thoughts), Content::Parts(pieces)) => {
+            pieces
+                .into_iter()
+                .for_each(|piece| append_thought(thoughts, piece));
+        }
+        (Content::Parts(thoughts), Content::Text(piece)) => append_thought(thoughts, Thought::text(piece)),
+        (thinking, pieces) => {
+            let Content::Text(text) = std::mem::take(thinking) else {
+                return;
+            };
+            *thinking = Content::Parts(vec![Thought::text(text)]);
+            append_thinking(thinking, pieces);
+        }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct StreamedItem {
     pub(super) text_bytes: usize,
     /// Number of bytes of the refusal that were sent to the client.
     pub(super) refusal_bytes: usize,
-    /// Number of bytes of the reasoning, the function arguments or the custom tool input that were sent to
+    /// Number of bytes of the reasoning (also in a message), the function arguments or the custom tool input that were sent to
     /// the client.
     pub(super) other_bytes: usize,
     /// The part to which the last piece of reasoning belongs: whether that part is in the summary, and the
