@@ -12,8 +12,8 @@
 //! call if the call found by these rules
 //!
 //! - has complete arguments, and the delta has another name or begins another JSON object;
-//! - has begun its arguments, and the delta has another name. Before the arguments, another name is the next
-//!   piece of the name, or the longer name so far.
+//! - or a later call has begun its arguments, and the delta has another name. Before that, another name is the
+//!   next piece of the name, or the longer name so far.
 //!
 //! Finding the call takes constant time, because the provider determines the number of calls.
 
@@ -30,6 +30,8 @@ pub(crate) struct ToolCallMatcher {
     by_id: HashMap<String, usize>,
     /// Position of the last call with an index.
     by_index: HashMap<u64, usize>,
+    /// Number of calls up to the last call that has begun its arguments. Their names are complete.
+    complete_names: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,8 +61,17 @@ impl ToolCallMatcher {
             call.id = Some(id.to_owned());
             self.by_id.insert(id.to_owned(), position);
         }
-        call.update(&fragment);
+        call.update(&fragment, position < self.complete_names);
+        if !call.arguments.is_empty() {
+            self.complete_names = self.complete_names.max(position + 1);
+        }
         position
+    }
+
+    /// Returns the number of calls, from the first one, whose names no delta continues any more. A call without
+    /// a name can still get one.
+    pub(crate) fn complete_names(&self) -> usize {
+        self.complete_names
     }
 
     /// Returns the name of the call at `position`, as far as it has arrived. `None` if no part of it has.
@@ -79,14 +90,17 @@ impl ToolCallMatcher {
         let last = self.calls.len().checked_sub(1);
         let last = last.filter(|_| index.is_none() && id.is_none());
         let mut candidates = [by_both, by_id, by_index, last].into_iter().flatten();
-        candidates.find(|position| fragment.continues(&self.calls[*position]))
+        candidates.find(|position| {
+            let is_name_complete = *position < self.complete_names;
+            fragment.continues(&self.calls[*position], is_name_complete)
+        })
     }
 }
 
 impl TrackedCall {
-    fn update(&mut self, fragment: &CallFragment<'_>) {
+    fn update(&mut self, fragment: &CallFragment<'_>, is_name_complete: bool) {
         match (&mut self.name, fragment.name) {
-            (Some(name), Some(piece)) if self.arguments.is_empty() => extend_name(name, piece),
+            (Some(name), Some(piece)) if !is_name_complete => extend_name(name, piece),
             (name @ None, Some(piece)) => *name = Some(piece.to_owned()),
             _ => {}
         }
@@ -129,7 +143,7 @@ impl<'a> CallFragment<'a> {
 
     /// Returns whether the fragment continues `call` instead of starting a new call. A repeated name alone
     /// does not start a new call, because some providers send the name in every delta of a call.
-    fn continues(&self, call: &TrackedCall) -> bool {
+    fn continues(&self, call: &TrackedCall, is_name_complete: bool) -> bool {
         let (Some(name), Some(known)) = (self.name, call.name.as_deref()) else {
             return true;
         };
@@ -137,7 +151,7 @@ impl<'a> CallFragment<'a> {
             return name == known && !self.arguments.trim_start().starts_with('{');
         }
         let has_other_index = self.index.is_some() && call.index.is_some() && self.index != call.index;
-        name == known || (call.arguments.is_empty() && !has_other_index)
+        name == known || (!is_name_complete && !has_other_index)
     }
 }
 
@@ -282,6 +296,27 @@ mod tests {
                     delta(Some(0), Some("call"), None, " "),
                 ],
                 vec![0, 1, 0, 1, 0],
+            ),
+            (
+                "names of two calls in pieces",
+                vec![
+                    delta(Some(0), None, Some("get_"), ""),
+                    delta(Some(1), None, Some("get_"), ""),
+                    delta(Some(0), None, Some("weather"), ""),
+                    delta(Some(1), None, Some("time"), ""),
+                    delta(Some(1), None, None, "{}"),
+                    delta(Some(0), None, None, "{}"),
+                ],
+                vec![0, 1, 0, 1, 1, 0],
+            ),
+            (
+                "another name after the arguments of a later call have begun",
+                vec![
+                    delta(Some(0), None, Some("f"), ""),
+                    delta(Some(1), None, Some("g"), "{"),
+                    delta(Some(0), None, Some("h"), ""),
+                ],
+                vec![0, 1, 2],
             ),
             (
                 "another name after the arguments have begun",

@@ -10,6 +10,8 @@ use crate::translate::tool_call_parts::ToolCallParts;
 pub(super) struct ToolCallStream {
     calls: Vec<CallState>,
     matcher: ToolCallMatcher,
+    /// Number of calls whose output items have started, or start once their names arrive.
+    started: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -22,16 +24,13 @@ enum CallState {
 }
 
 impl ToolCallStream {
-    /// Translates a streamed piece of a tool call. The output item starts with the arguments or with the next
-    /// call, because some providers send the name in several pieces.
+    /// Translates a streamed piece of a tool call. The output item starts with the arguments of the call or of a
+    /// later call, because some providers send the name in several pieces.
     pub(super) fn push(&mut self, delta: ToolCallDelta, output: &mut StreamedOutput) {
         let number = self.matcher.position_of(&delta);
         let is_custom = delta.custom.is_some() || delta.kind.as_deref() == Some("custom");
         let piece = ToolCallParts::from_chat(delta.id, delta.function, delta.custom);
         if number == self.calls.len() {
-            if let Some(last) = number.checked_sub(1) {
-                self.start_named(last, output);
-            }
             self.calls.push(CallState::Pending(ToolCallParts {
                 is_custom,
                 ..ToolCallParts::default()
@@ -44,17 +43,21 @@ impl ToolCallStream {
                     call.call_id = piece.call_id;
                 }
                 call.arguments += &piece.arguments;
-                if !call.arguments.is_empty() {
-                    self.start_named(number, output);
-                }
+                self.start_complete(number, output);
             }
         }
     }
 
-    /// Starts the output item of a tool call if its name is known.
-    fn start_named(&mut self, number: usize, output: &mut StreamedOutput) {
-        if self.matcher.name(number).is_some() {
-            self.start(number, output);
+    /// Starts the output items of the tool calls whose names have become complete with a piece of call
+    /// `number`.
+    fn start_complete(&mut self, number: usize, output: &mut StreamedOutput) {
+        let complete = self.matcher.complete_names();
+        let new = self.started..complete;
+        self.started = self.started.max(complete);
+        for number in new.chain(Some(number).filter(|number| *number < complete)) {
+            if self.matcher.name(number).is_some() {
+                self.start(number, output);
+            }
         }
     }
 
