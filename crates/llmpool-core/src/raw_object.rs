@@ -47,6 +47,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
 }
 
 /// A JSON object whose members can be replaced. Invariant: no two members have the same name.
+#[derive(Default)]
 pub(crate) struct RawObject<'a> {
     members: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }

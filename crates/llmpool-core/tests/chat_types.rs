@@ -74,7 +74,12 @@ proptest! {
     // L77
     #[test]
     fn any_json_encodes_as_it_was_decoded(value in any_json(KINDS)) {
-        prop_assert_eq!(&round_trip::<Part>(&value), &value);
+        // A string stands for a text part.
+        let part = match &value {
+            Value::String(text) => json!({"type": "text", "text": text}),
+            other => other.clone(),
+        };
+        prop_assert_eq!(round_trip::<Part>(&value), part);
         prop_assert_eq!(&round_trip::<Tool>(&value), &value);
         prop_assert_eq!(&round_trip::<ToolChoice>(&value), &value);
         prop_assert_eq!(&round_trip::<ResponseFormat>(&value), &value);

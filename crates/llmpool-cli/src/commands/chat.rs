@@ -132,7 +132,16 @@ fn print_response(response: &ChatResponse, json: bool) -> Result<(), ExitCode> {
         return print_json(&response.completion);
     }
     let mut printer = AnswerPrinter::start(&response.report.target);
-    printer.print_text(response.text().trim_end())?;
+    let text = response.text();
+    let refusal = response
+        .completion
+        .first()
+        .map(|choice| choice.message.refusal_text());
+    let printed = match refusal {
+        Some(refusal) if text.is_empty() => refusal.into_owned(),
+        _ => text,
+    };
+    printer.print_text(printed.trim_end())?;
     printer.finish()
 }
 

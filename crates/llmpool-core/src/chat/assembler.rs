@@ -5,36 +5,54 @@
 //!
 //! If several chunks report usage, the last report is used; reports are never added up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::content::Content;
 use super::delta_merge::MergedFields;
+use super::field_map::FieldMap;
 use super::finish_reason::{FinishClass, FinishReason};
 use super::json::Json;
 use super::message::Message;
 use super::part::{Part, Thought};
 use super::response::{ChatCompletion, Choice};
 use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
-use super::tool_call_matcher::ToolCallMatcher;
-use super::unknown_fields::UnknownFields;
+use super::tool_call_matcher::{ToolCallMatcher, extend_name};
 use super::wire_object::partial_debug;
 
 /// A builder that assembles the chunks of one stream into a [`ChatCompletion`].
+///
+/// Takes time linear in the size of the chunks, whatever the provider sends.
 #[derive(Clone, Default)]
 pub struct Assembler {
+    /// The completion without its choices and unknown fields.
     completion: ChatCompletion,
-    /// State of each choice, in the same order as `completion.choices`.
-    choices: Vec<ChoiceState>,
+    unknown_fields: FieldMap<Json>,
+    choices: BTreeMap<u64, PartialChoice>,
 }
 
 /// Intermediate state for assembling one choice.
 #[derive(Clone, Default)]
-struct ChoiceState {
-    tool_calls: ToolCallMatcher,
+struct PartialChoice {
+    choice: Choice,
+    unknown_fields: FieldMap<Json>,
+    /// Unknown fields of the deltas.
+    delta_fields: MergedFields,
+    /// Unknown fields of the last part, if it contains reasoning of several deltas.
+    thinking_fields: FieldMap<Json>,
+    function_fields: FieldMap<Json>,
+    matcher: ToolCallMatcher,
+    tool_calls: Vec<CallFields>,
     /// Log probabilities from each chunk, in order. `finish` joins them into one value.
     logprobs: Vec<Json>,
-    unknown_fields: MergedFields,
+}
+
+/// Unknown fields of a tool call and of its function.
+#[derive(Clone, Default)]
+struct CallFields {
+    call: FieldMap<Json>,
+    function: FieldMap<Json>,
 }
 
 impl Assembler {
@@ -60,18 +78,19 @@ impl Assembler {
         if usage.is_some() {
             completion.usage = usage;
         }
-        replace_fields(&mut completion.extra, &chunk.extra, &["obfuscation", "x_groq"]);
+        self.unknown_fields
+            .replace(&chunk.extra, &["obfuscation", "x_groq"]);
         for choice in chunk.choices {
-            self.push_choice(choice);
+            let index = choice.index();
+            self.choices.entry(index).or_default().push(choice);
         }
     }
 
     /// Returns whether every choice received so far has a finish reason. Returns `false` before the first
     /// choice.
     pub fn is_done(&self) -> bool {
-        let choices = &self.completion.choices;
-        let is_finished = |choice: &Choice| choice.finish_reason.as_ref().is_some_and(is_stated);
-        !choices.is_empty() && choices.iter().all(is_finished)
+        let mut choices = self.choices.values();
+        !self.choices.is_empty() && choices.all(PartialChoice::is_finished)
     }
 
     /// Returns the completion assembled from the chunks added so far.
@@ -81,38 +100,156 @@ impl Assembler {
 
     /// Consumes the assembler and returns the completion assembled from all added chunks.
     pub fn finish(mut self) -> ChatCompletion {
-        for (choice, state) in self.completion.choices.iter_mut().zip(&self.choices) {
-            choice.logprobs = join_logprobs(&state.logprobs);
-            for (name, json) in state.unknown_fields.to_fields() {
-                set_field(&mut choice.message, name, json);
-            }
-        }
-        self.completion
+        let mut completion = self.completion;
+        self.unknown_fields.move_to(&mut completion.extra);
+        let choices = self.choices.into_iter();
+        completion.choices = choices.map(|(index, choice)| choice.finish(index)).collect();
+        completion
     }
+}
 
-    fn push_choice(&mut self, piece: ChunkChoice) {
-        let (choice, state) = self.choice_mut(piece.index());
+impl PartialChoice {
+    fn push(&mut self, piece: ChunkChoice) {
+        let choice = &mut self.choice;
         if let Some(reason) = piece.finish_reason
             && (is_stated(&reason) || choice.finish_reason.is_none())
         {
             choice.finish_reason = Some(reason);
         }
-        state.logprobs.extend(piece.logprobs);
-        replace_fields(&mut choice.extra, &piece.extra, &["usage"]);
-        merge_delta(&mut choice.message, piece.delta, state);
+        self.logprobs.extend(piece.logprobs);
+        // Some providers send the complete message beside the delta, or after the last one.
+        self.unknown_fields.replace(&piece.extra, &["usage", "message"]);
+        self.merge_delta(piece.delta);
     }
 
-    /// Returns the choice with the given index, and its state. Adds both if no choice has this index.
-    fn choice_mut(&mut self, index: u64) -> (&mut Choice, &mut ChoiceState) {
-        let choices = &mut self.completion.choices;
-        let position = choices
-            .binary_search_by_key(&index, Choice::index)
-            .unwrap_or_else(|position| {
-                choices.insert(position, Choice::with_index(index));
-                self.choices.insert(position, ChoiceState::default());
-                position
-            });
-        (&mut choices[position], &mut self.choices[position])
+    fn is_finished(&self) -> bool {
+        self.choice.finish_reason.as_ref().is_some_and(is_stated)
+    }
+
+    fn finish(mut self, index: u64) -> Choice {
+        self.end_thinking();
+        let mut choice = self.choice;
+        choice.index = index.into();
+        choice.logprobs = join_logprobs(&self.logprobs);
+        self.unknown_fields.move_to(&mut choice.extra);
+        let message = &mut choice.message;
+        for (name, json) in self.delta_fields.to_fields() {
+            set_field(message, name, json);
+        }
+        if let Some(function) = &mut message.function_call {
+            self.function_fields.move_to(&mut function.extra);
+        }
+        let calls = message.tool_calls.iter_mut().zip(&mut self.tool_calls);
+        for (position, (call, fields)) in calls.enumerate() {
+            fields.call.move_to(&mut call.extra);
+            let name = self.matcher.name(position).map(str::to_owned);
+            if let Some(function) = &mut call.function {
+                fields.function.move_to(&mut function.extra);
+                function.name = name.or(function.name.take());
+            } else if let Some(custom) = &mut call.custom {
+                custom.name = name.or(custom.name.take());
+            }
+        }
+        choice
+    }
+
+    fn merge_delta(&mut self, delta: Delta) {
+        let message = &mut self.choice.message;
+        // Some providers send an empty role with every chunk after the first.
+        if let Some(role) = delta.role.filter(|role| !role.as_str().is_empty()) {
+            message.role = Some(role);
+        }
+        append(&mut message.refusal, delta.refusal);
+        append(&mut message.reasoning_content, delta.reasoning_content);
+        append(&mut message.reasoning, delta.reasoning);
+        if let Some(piece) = delta.function_call {
+            merge_deprecated_call(
+                message.function_call.get_or_insert_default(),
+                piece,
+                &mut self.function_fields,
+            );
+        }
+        self.append_content(delta.content);
+        for piece in delta.tool_calls {
+            self.merge_tool_call(piece);
+        }
+        self.delta_fields.merge(&delta.extra);
+    }
+
+    fn merge_tool_call(&mut self, piece: ToolCallDelta) {
+        let position = self.matcher.position_of(&piece);
+        if position == self.tool_calls.len() {
+            self.tool_calls.push(CallFields::default());
+            self.choice.message.tool_calls.push(ToolCall::default());
+        }
+        let call = &mut self.choice.message.tool_calls[position];
+        let fields = &mut self.tool_calls[position];
+        let id = piece.id.filter(|id| !id.is_empty());
+        call.id = call.id.take().or(id);
+        call.kind = call.kind.take().or(piece.kind);
+        // The matcher knows the name.
+        if let Some(piece) = piece.function {
+            let function = call.function.get_or_insert_default();
+            function.name = function.name.take().or(piece.name);
+            append(&mut function.arguments, piece.arguments);
+            fields.function.replace(&piece.extra, &[]);
+        }
+        if let Some(piece) = piece.custom {
+            let custom = call.custom.get_or_insert_default();
+            custom.name = custom.name.take().or(piece.name);
+            append(&mut custom.input, piece.input);
+        }
+        fields.call.replace(&piece.extra, &[]);
+    }
+
+    /// Appends `piece` to the content. Two strings become one string. If the content or `piece` is a list of
+    /// parts, the result is a list of parts.
+    fn append_content(&mut self, piece: Option<Content>) {
+        let content = match (self.choice.message.content.take(), piece) {
+            (None, piece) => piece,
+            (content, None) => content,
+            (Some(Content::Text(mut text)), Some(Content::Text(piece))) => {
+                text.push_str(&piece);
+                Some(Content::Text(text))
+            }
+            (Some(content), Some(piece)) => {
+                let mut parts = into_parts(content);
+                into_parts(piece)
+                    .into_iter()
+                    .for_each(|piece| self.append_part(&mut parts, piece));
+                Some(Content::Parts(parts))
+            }
+        };
+        self.choice.message.content = content;
+    }
+
+    fn append_part(&mut self, parts: &mut Vec<Part>, piece: Part) {
+        match (parts.last_mut(), piece) {
+            (Some(Part::Text(text)), Part::Text(piece)) => text.text.push_str(&piece.text),
+            (Some(Part::Refusal(refusal)), Part::Refusal(piece)) => refusal.refusal.push_str(&piece.refusal),
+            (Some(Part::Thinking(thinking)), Part::Thinking(piece)) => {
+                append_thinking(&mut thinking.thinking, piece.thinking);
+                self.thinking_fields.replace(&thinking.extra.take_fields(), &[]);
+                self.thinking_fields.replace(&piece.extra, &[]);
+            }
+            (last, piece) => {
+                end_thinking(last, &mut self.thinking_fields);
+                parts.push(piece);
+            }
+        }
+    }
+
+    fn end_thinking(&mut self) {
+        if let Some(Content::Parts(parts)) = &mut self.choice.message.content {
+            end_thinking(parts.last_mut(), &mut self.thinking_fields);
+        }
+    }
+}
+
+/// Moves the unknown fields of the last part to that part, if it contains reasoning.
+fn end_thinking(last: Option<&mut Part>, fields: &mut FieldMap<Json>) {
+    if let Some(Part::Thinking(thinking)) = last {
+        fields.move_to(&mut thinking.extra);
     }
 }
 
@@ -132,80 +269,29 @@ fn replace_text(known: &mut Option<String>, text: Option<Arc<str>>) {
     }
 }
 
-/// Sets a message field that [`Delta`] does not define, such as `audio`.
+/// Sets a message field that [`Delta`] does not define, such as `audio`. The field must not be set yet.
 fn set_field(message: &mut Message, name: &str, json: Json) {
     match name {
         "reasoning_details" => message.reasoning_details = Some(json),
         "audio" => message.audio = Some(json),
         "annotations" => match serde_json::from_str(json.get()) {
             Ok(list) => message.annotations = Some(list),
-            Err(_) => message.extra.insert(name.to_owned(), json),
+            Err(_) => message.extra.push(name.to_owned(), json),
         },
-        _ => message.extra.insert(name.to_owned(), json),
+        _ => message.extra.push(name.to_owned(), json),
     }
 }
 
-fn merge_delta(message: &mut Message, delta: Delta, state: &mut ChoiceState) {
-    if delta.role.is_some() {
-        message.role = delta.role;
+fn merge_deprecated_call(function: &mut FunctionCall, piece: FunctionCall, fields: &mut FieldMap<Json>) {
+    let has_arguments = function
+        .arguments
+        .as_deref()
+        .is_some_and(|text| !text.trim_start().is_empty());
+    if let Some(name) = piece.name.filter(|_| !has_arguments) {
+        extend_name(function.name.get_or_insert_default(), &name);
     }
-    append_content(&mut message.content, delta.content);
-    append(&mut message.refusal, delta.refusal);
-    append(&mut message.reasoning_content, delta.reasoning_content);
-    append(&mut message.reasoning, delta.reasoning);
-    if let Some(piece) = delta.function_call {
-        merge_function(message.function_call.get_or_insert_default(), piece);
-    }
-    for piece in delta.tool_calls {
-        let position = state.tool_calls.position_of(&piece);
-        merge_tool_call(&mut message.tool_calls, position, piece);
-    }
-    state.unknown_fields.merge(&delta.extra);
-}
-
-fn merge_tool_call(calls: &mut Vec<ToolCall>, position: usize, piece: ToolCallDelta) {
-    if position == calls.len() {
-        calls.push(ToolCall::default());
-    }
-    let call = &mut calls[position];
-    let id = piece.id.filter(|id| !id.is_empty());
-    call.id = call.id.take().or(id);
-    call.kind = call.kind.take().or(piece.kind);
-    if let Some(function) = piece.function {
-        merge_function(call.function.get_or_insert_default(), function);
-    }
-    if let Some(piece) = piece.custom {
-        let custom = call.custom.get_or_insert_default();
-        set_name(&mut custom.name, piece.name);
-        append(&mut custom.input, piece.input);
-    }
-    replace_fields(&mut call.extra, &piece.extra, &[]);
-}
-
-fn merge_function(function: &mut FunctionCall, piece: FunctionCall) {
-    set_name(&mut function.name, piece.name);
     append(&mut function.arguments, piece.arguments);
-    replace_fields(&mut function.extra, &piece.extra, &[]);
-}
-
-/// Appends `piece` to `content`. Two strings become one string. If `content` or `piece` is a list of parts,
-/// the result is a list of parts.
-fn append_content(content: &mut Option<Content>, piece: Option<Content>) {
-    *content = match (content.take(), piece) {
-        (None, piece) => piece,
-        (content, None) => content,
-        (Some(Content::Text(mut text)), Some(Content::Text(piece))) => {
-            text.push_str(&piece);
-            Some(Content::Text(text))
-        }
-        (Some(content), Some(piece)) => {
-            let mut parts = into_parts(content);
-            into_parts(piece)
-                .into_iter()
-                .for_each(|piece| append_part(&mut parts, piece));
-            Some(Content::Parts(parts))
-        }
-    };
+    fields.replace(&piece.extra, &[]);
 }
 
 fn into_parts(content: Content) -> Vec<Part> {
@@ -216,16 +302,22 @@ fn into_parts(content: Content) -> Vec<Part> {
     }
 }
 
-fn append_part(parts: &mut Vec<Part>, piece: Part) {
-    match (parts.last_mut(), piece) {
-        (Some(Part::Text(text)), Part::Text(piece)) => text.text.push_str(&piece.text),
-        (Some(Part::Refusal(refusal)), Part::Refusal(piece)) => refusal.refusal.push_str(&piece.refusal),
-        (Some(Part::Thinking(thinking)), Part::Thinking(piece)) => {
-            let pieces = piece.thinking.into_iter();
-            pieces.for_each(|piece| append_thought(&mut thinking.thinking, piece));
-            replace_fields(&mut thinking.extra, &piece.extra, &[]);
+fn append_thinking(thinking: &mut Content<Thought>, piece: Content<Thought>) {
+    match (thinking, piece) {
+        (Content::Text(text), Content::Text(piece)) => text.push_str(&piece),
+        (Content::Parts(thoughts), Content::Parts(pieces)) => {
+            pieces
+                .into_iter()
+                .for_each(|piece| append_thought(thoughts, piece));
         }
-        (_, piece) => parts.push(piece),
+        (Content::Parts(thoughts), Content::Text(piece)) => append_thought(thoughts, Thought::text(piece)),
+        (thinking, pieces) => {
+            let Content::Text(text) = std::mem::take(thinking) else {
+                return;
+            };
+            *thinking = Content::Parts(vec![Thought::text(text)]);
+            append_thinking(thinking, pieces);
+        }
     }
 }
 
@@ -236,26 +328,11 @@ fn append_thought(thoughts: &mut Vec<Thought>, piece: Thought) {
     }
 }
 
-/// Sets `name` to `piece`, unless `name` already holds a non-empty string.
-fn set_name(name: &mut Option<String>, piece: Option<String>) {
-    if name.as_deref().unwrap_or_default().is_empty() {
-        *name = piece.or(name.take());
-    }
-}
-
 fn append(text: &mut Option<String>, piece: Option<String>) {
     match (text.as_mut(), piece) {
         (Some(text), Some(piece)) => text.push_str(&piece),
         (None, Some(piece)) => *text = Some(piece),
         (_, None) => {}
-    }
-}
-
-/// Copies the fields of `from` into `into`, replacing fields of the same name. Fields named in `skip` are not
-/// copied.
-fn replace_fields(into: &mut UnknownFields, from: &UnknownFields, skip: &[&str]) {
-    for (name, json) in from.iter().filter(|(name, _)| !skip.contains(name)) {
-        into.insert(name.to_owned(), json.clone());
     }
 }
 
@@ -270,4 +347,4 @@ fn join_logprobs(pieces: &[Json]) -> Option<Json> {
     merged.to_object()
 }
 
-partial_debug!(Assembler { completion });
+partial_debug!(Assembler { choices.len() });

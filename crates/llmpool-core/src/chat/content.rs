@@ -23,11 +23,26 @@ impl Content {
     /// Returns the text of the content, with all text parts joined. Omits reasoning and refusals. Allocates
     /// only if the content has several text parts.
     pub fn text(&self) -> Cow<'_, str> {
-        let mut texts = self.texts();
-        let first = texts.next().unwrap_or_default();
-        match texts.next() {
-            None => Cow::Borrowed(first),
-            Some(second) => Cow::Owned([first, second].into_iter().chain(texts).collect()),
+        joined(self.texts())
+    }
+
+    /// Returns the text of the reasoning parts, joined. Empty if there are none.
+    pub(crate) fn reasoning_text(&self) -> Cow<'_, str> {
+        joined(self.parts().iter().flat_map(Part::thoughts))
+    }
+
+    /// Returns the text of the refusal parts, joined. Empty if there are none.
+    pub(crate) fn refusal_text(&self) -> Cow<'_, str> {
+        joined(self.parts().iter().filter_map(|part| match part {
+            Part::Refusal(part) => Some(part.refusal.as_str()),
+            _ => None,
+        }))
+    }
+
+    fn parts(&self) -> &[Part] {
+        match self {
+            Self::Text(_) => &[],
+            Self::Parts(parts) => parts,
         }
     }
 
@@ -47,11 +62,29 @@ impl Content {
     /// Iterates over the texts of the content in order: the string, or each text part. Skips reasoning and
     /// refusals.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        let (single, parts) = match self {
-            Self::Text(text) => (Some(text.as_str()), &[][..]),
-            Self::Parts(parts) => (None, &parts[..]),
+        let single = match self {
+            Self::Text(text) => Some(text.as_str()),
+            Self::Parts(_) => None,
         };
-        single.into_iter().chain(parts.iter().filter_map(Part::as_text))
+        single
+            .into_iter()
+            .chain(self.parts().iter().filter_map(Part::as_text))
+    }
+}
+
+/// Joins texts. Allocates only if there are several.
+fn joined<'a>(mut texts: impl Iterator<Item = &'a str>) -> Cow<'a, str> {
+    let first = texts.next().unwrap_or_default();
+    match texts.next() {
+        None => Cow::Borrowed(first),
+        Some(second) => Cow::Owned([first, second].into_iter().chain(texts).collect()),
+    }
+}
+
+impl<P> Default for Content<P> {
+    /// Returns an empty list of parts.
+    fn default() -> Self {
+        Self::Parts(Vec::new())
     }
 }
 

@@ -5,13 +5,14 @@
 //! would take quadratic time.
 
 use super::empty_object::EmptyObject;
+use super::field_map::FieldMap;
 use super::json::Json;
 use super::unknown_fields::UnknownFields;
 use crate::lenient_json::decode_part;
 
 /// The unknown fields of several deltas, merged by name.
 #[derive(Clone, Debug, Default)]
-pub(super) struct MergedFields(Vec<(String, MergedValue)>);
+pub(super) struct MergedFields(FieldMap<MergedValue>);
 
 #[derive(Clone, Debug)]
 enum MergedValue {
@@ -30,9 +31,9 @@ impl MergedFields {
     pub(super) fn merge(&mut self, delta: &UnknownFields) {
         for (name, value) in delta.iter() {
             let value = MergedValue::parse(name, value);
-            match self.get_mut(name) {
+            match self.0.get_mut(name) {
                 Some(known) => known.merge(value),
-                None => self.0.push((name.to_owned(), value)),
+                None => self.0.push(name.to_owned(), value),
             }
         }
     }
@@ -59,12 +60,7 @@ impl MergedFields {
     /// Returns the names and values of the merged fields, in order of first appearance.
     pub(super) fn to_fields(&self) -> impl Iterator<Item = (&str, Json)> {
         let fields = self.0.iter();
-        fields.filter_map(|(name, value)| Some((name.as_str(), value.to_json()?)))
-    }
-
-    fn get_mut(&mut self, name: &str) -> Option<&mut MergedValue> {
-        let found = self.0.iter_mut().find(|(known, _)| known == name);
-        found.map(|(_, value)| value)
+        fields.filter_map(|(name, value)| Some((name, value.to_json()?)))
     }
 }
 
@@ -87,13 +83,13 @@ impl MergedValue {
         match (self, value) {
             (Self::Text(known), Self::Text(more)) => known.push_str(&more),
             (Self::List(known), Self::List(more)) => known.extend(more),
-            (Self::Object(known), Self::Object(more)) => {
-                for (name, value) in more.0 {
-                    match known.get_mut(&name) {
+            (Self::Object(known), Self::Object(mut more)) => {
+                for (name, value) in more.0.take() {
+                    match known.0.get_mut(&name) {
                         // Each delta repeats the whole ID of the audio, so the IDs must not be joined.
                         Some(known) if name == "id" => *known = value,
                         Some(known) => known.merge(value),
-                        None => known.0.push((name, value)),
+                        None => known.0.push(name, value),
                     }
                 }
             }

@@ -135,6 +135,34 @@ impl Message {
     pub fn text(&self) -> Cow<'_, str> {
         self.content.as_ref().map(Content::text).unwrap_or_default()
     }
+
+    /// Returns the reasoning in the message: the field `reasoning_content`, otherwise the field `reasoning`,
+    /// otherwise the text of all reasoning parts in `content`. Empty if there is none.
+    pub fn reasoning_text(&self) -> Cow<'_, str> {
+        let fields = [&self.reasoning_content, &self.reasoning];
+        let mut texts = fields.into_iter().filter_map(|field| field.as_deref());
+        match texts.find(|text| !text.is_empty()) {
+            Some(text) => Cow::Borrowed(text),
+            None => self
+                .content
+                .as_ref()
+                .map(Content::reasoning_text)
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Returns the text with which the model refuses to answer: the field `refusal`, otherwise the text of all
+    /// refusal parts in `content`. Empty if there is none.
+    pub fn refusal_text(&self) -> Cow<'_, str> {
+        match self.refusal.as_deref().filter(|text| !text.is_empty()) {
+            Some(text) => Cow::Borrowed(text),
+            None => self
+                .content
+                .as_ref()
+                .map(Content::refusal_text)
+                .unwrap_or_default(),
+        }
+    }
 }
 
 impl fmt::Debug for Message {

@@ -1,14 +1,17 @@
 //! Content parts of a message, such as text, images, audio and files.
 
+use super::content::Content;
 use super::json::Json;
 use super::unknown_fields::UnknownFields;
 use super::wire_object::{opaque_debug, tagged_enum, wire_object};
+use crate::lenient_json;
+use crate::raw_object::RawObject;
 
 /// One part of a message's content, such as text or an image.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Part {
-    /// A part of type `text`: plain text.
+    /// A part of type `text`, `output_text` or `input_text`: plain text. Also text without a type.
     Text(TextPart),
     /// A part of type `image_url`: an image.
     Image(ImagePart),
@@ -25,13 +28,41 @@ pub enum Part {
 }
 
 tagged_enum!(Part {
-    Text => "text",
+    Text => "text" | "output_text" | "input_text",
     Image => "image_url",
     Audio => "input_audio",
     File => "file",
     Refusal => "refusal",
     Thinking => "thinking",
-});
+} otherwise text_part);
+
+/// Reads text that is a string in place of a part, has no type, or is the `value` of an object.
+fn text_part(json: &Json) -> Option<Part> {
+    if json.get().starts_with('"') {
+        return lenient_json::decode_part::<String>(json.get()).map(Part::text);
+    }
+    let mut object = RawObject::parse(json.get())?;
+    let kind: Option<String> = object
+        .get("type")
+        .and_then(|kind| serde_json::from_str(kind).ok());
+    let is_text = matches!(kind.as_deref(), Some("text" | "output_text" | "input_text"));
+    if !is_text && object.get("type").is_some() {
+        return None;
+    }
+    object.edit("text", |text| {
+        let nested = RawObject::parse(text);
+        let value = nested.as_ref().and_then(|text| text.get("value"));
+        Some(value.unwrap_or(text).to_owned())
+    });
+    let mut part: TextPart = lenient_json::decode_part(&object.to_json())?;
+    if !part.has("text") {
+        return None;
+    }
+    if object.get("type").is_none() {
+        part.extra.set_untyped();
+    }
+    Some(Part::Text(part))
+}
 
 impl Part {
     /// Creates a text part.
@@ -78,6 +109,15 @@ impl Part {
             file,
             ..FilePart::default()
         })
+    }
+
+    /// Returns the texts of the reasoning in the part.
+    pub(crate) fn thoughts(&self) -> impl Iterator<Item = &str> {
+        let thinking = match self {
+            Self::Thinking(part) => Some(part),
+            _ => None,
+        };
+        thinking.into_iter().flat_map(ThinkingPart::texts)
     }
 
     /// Returns the text if the part is a text part. Otherwise returns `None`.
@@ -192,13 +232,25 @@ wire_object!(RefusalPart {} always { refusal });
 /// A content part that contains reasoning of the model, in Mistral's format.
 #[derive(Clone, Default, PartialEq)]
 pub struct ThinkingPart {
-    /// Pieces of the reasoning, usually text.
-    pub thinking: Vec<Thought>,
+    /// The reasoning: a list of pieces, usually text. Some providers send a string.
+    pub thinking: Content<Thought>,
     /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
 
 wire_object!(ThinkingPart {} always { thinking });
+
+impl ThinkingPart {
+    /// Returns the texts of the reasoning: the string, or each piece of text.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        let (text, thoughts) = match &self.thinking {
+            Content::Text(text) => (Some(text.as_str()), &[][..]),
+            Content::Parts(thoughts) => (None, &thoughts[..]),
+        };
+        text.into_iter()
+            .chain(thoughts.iter().filter_map(Thought::as_text))
+    }
+}
 
 /// A piece of reasoning in a [`ThinkingPart`]. This type is separate from [`Part`], so that reasoning cannot
 /// contain further reasoning.
@@ -214,6 +266,13 @@ pub enum Thought {
 tagged_enum!(Thought { Text => "text" });
 
 impl Thought {
+    pub(super) fn text(text: String) -> Self {
+        Self::Text(TextPart {
+            text,
+            ..TextPart::default()
+        })
+    }
+
     /// Returns the text if the piece is text. Otherwise returns `None`.
     pub fn as_text(&self) -> Option<&str> {
         match self {

@@ -2,22 +2,36 @@
 //!
 //! Providers identify tool calls in different ways. Some send the index or the ID only in the first delta of
 //! a call, some use the same index or ID for several calls, and some send complete calls with neither index
-//! nor ID.
+//! nor ID. Some split the name over several deltas, and some repeat it in each.
 //!
-//! A delta belongs to the call with the same ID. If no call has the same ID, the delta belongs to the call
-//! with the same index, unless that call has a different ID. A delta with neither ID nor index belongs to the
-//! last call.
+//! A delta belongs to the last call with the same index and ID, otherwise to the last call with the same ID,
+//! otherwise to the last call with the same index, unless that call has a different ID. A delta with neither
+//! ID nor index belongs to the last call.
 //!
-//! A delta that belongs to no call by these rules starts a new call. A delta also starts a new call if its
-//! name differs from the name of the call found by these rules, or if it repeats that name and begins a new
-//! JSON object after the arguments of that call end with `}`.
+//! A delta that belongs to no call by these rules starts a new call. A delta with a name also starts a new
+//! call if the call found by these rules
+//!
+//! - has complete arguments, and the delta has another name or begins another JSON object;
+//! - or a later call has begun its arguments, and the delta has another name. Before that, another name is the
+//!   next piece of the name, or the longer name so far.
+//!
+//! Finding the call takes constant time, because the provider determines the number of calls.
 
+use std::collections::HashMap;
+
+use super::json_progress::JsonProgress;
 use super::tool::ToolCallDelta;
 
 /// The tool calls of one message that have arrived so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ToolCallMatcher {
     calls: Vec<TrackedCall>,
+    /// Position of the last call with an ID.
+    by_id: HashMap<String, usize>,
+    /// Position of the last call with an index.
+    by_index: HashMap<u64, usize>,
+    /// Number of calls up to the last call that has begun its arguments. Their names are complete.
+    complete_names: usize,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -25,65 +39,89 @@ struct TrackedCall {
     index: Option<u64>,
     id: Option<String>,
     name: Option<String>,
-    /// Whether the arguments received so far end with `}`, as a complete JSON object does.
-    ends_like_object: bool,
+    arguments: JsonProgress,
 }
 
 impl ToolCallMatcher {
     /// Returns the zero-based position of the tool call that `delta` belongs to. If `delta` starts a new
     /// call, the call is added at the end.
     pub(crate) fn position_of(&mut self, delta: &ToolCallDelta) -> usize {
-        let id = delta.id.as_deref().filter(|id| !id.is_empty());
-        let index = delta.index();
         let fragment = CallFragment::of(delta);
-        let continues = |call: &TrackedCall| !fragment.starts_another(call);
-        let by_id = || {
-            let has_id = |call: &TrackedCall| id.is_some() && call.id.as_deref() == id;
-            self.calls
-                .iter()
-                .rposition(|call| has_id(call) && continues(call))
-        };
-        let by_index = || {
-            let position = self
-                .calls
-                .iter()
-                .rposition(|call| index.is_some() && call.index == index)?;
-            let call = &self.calls[position];
-            ((id.is_none() || call.id.is_none()) && continues(call)).then_some(position)
-        };
-        let last = || {
-            let position = self.calls.len().checked_sub(1)?;
-            (index.is_none() && id.is_none() && continues(&self.calls[position])).then_some(position)
-        };
-        let position = by_id().or_else(by_index).or_else(last).unwrap_or_else(|| {
-            self.calls.push(TrackedCall {
-                index,
-                ..TrackedCall::default()
-            });
+        let known = self.find(&fragment);
+        let position = known.unwrap_or_else(|| {
+            self.calls.push(TrackedCall::default());
             self.calls.len() - 1
         });
-        self.calls[position].update(id, &fragment);
+        let call = &mut self.calls[position];
+        if let (None, Some(index)) = (call.index, fragment.index) {
+            call.index = Some(index);
+            self.by_index.insert(index, position);
+        }
+        if let (None, Some(id)) = (&call.id, fragment.id) {
+            call.id = Some(id.to_owned());
+            self.by_id.insert(id.to_owned(), position);
+        }
+        call.update(&fragment, position < self.complete_names);
+        if !call.arguments.is_empty() {
+            self.complete_names = self.complete_names.max(position + 1);
+        }
         position
+    }
+
+    /// Returns the number of calls, from the first one, whose names no delta continues any more. A call without
+    /// a name can still get one.
+    pub(crate) fn complete_names(&self) -> usize {
+        self.complete_names
+    }
+
+    /// Returns the name of the call at `position`, as far as it has arrived. `None` if no part of it has.
+    pub(crate) fn name(&self, position: usize) -> Option<&str> {
+        self.calls.get(position)?.name.as_deref()
+    }
+
+    /// Returns the position of the call that the fragment continues. `None` if it starts a new call.
+    fn find(&self, fragment: &CallFragment<'_>) -> Option<usize> {
+        let (id, index) = (fragment.id, fragment.index);
+        let at_index = index.and_then(|index| self.by_index.get(&index).copied());
+        let id_of = |position: usize| self.calls[position].id.as_deref();
+        let by_both = at_index.filter(|position| id.is_some() && id_of(*position) == id);
+        let by_id = id.and_then(|id| self.by_id.get(id).copied());
+        let by_index = at_index.filter(|position| id.is_none() || id_of(*position).is_none());
+        let last = self.calls.len().checked_sub(1);
+        let last = last.filter(|_| index.is_none() && id.is_none());
+        let mut candidates = [by_both, by_id, by_index, last].into_iter().flatten();
+        candidates.find(|position| {
+            let is_name_complete = *position < self.complete_names;
+            fragment.continues(&self.calls[*position], is_name_complete)
+        })
     }
 }
 
 impl TrackedCall {
-    fn update(&mut self, id: Option<&str>, fragment: &CallFragment<'_>) {
-        if self.id.is_none() {
-            self.id = id.map(str::to_owned);
+    fn update(&mut self, fragment: &CallFragment<'_>, is_name_complete: bool) {
+        match (&mut self.name, fragment.name) {
+            (Some(name), Some(piece)) if !is_name_complete => extend_name(name, piece),
+            (name @ None, Some(piece)) => *name = Some(piece.to_owned()),
+            _ => {}
         }
-        if self.name.is_none() {
-            self.name = fragment.name.map(str::to_owned);
-        }
-        if let Some(last) = fragment.arguments.trim_end().bytes().last() {
-            self.ends_like_object = last == b'}';
-        }
+        self.arguments.push(fragment.arguments);
     }
 }
 
-/// The name and the arguments in a tool call delta. For a custom tool, the input takes the place of the
-/// arguments.
+/// Adds the next piece of a name. A piece that begins with the known name replaces it, because some providers
+/// send the whole name so far in each piece.
+pub(super) fn extend_name(name: &mut String, piece: &str) {
+    match piece.strip_prefix(name.as_str()) {
+        Some(rest) => name.push_str(rest),
+        None => name.push_str(piece),
+    }
+}
+
+/// The identity, the name and the arguments in a tool call delta. For a custom tool, the input takes the place
+/// of the arguments.
 struct CallFragment<'a> {
+    index: Option<u64>,
+    id: Option<&'a str>,
     name: Option<&'a str>,
     arguments: &'a str,
 }
@@ -96,19 +134,24 @@ impl<'a> CallFragment<'a> {
             (None, None) => (&None, &None),
         };
         Self {
+            index: delta.index(),
+            id: delta.id.as_deref().filter(|id| !id.is_empty()),
             name: name.as_deref().filter(|name| !name.is_empty()),
             arguments: arguments.as_deref().unwrap_or_default(),
         }
     }
 
-    /// Returns whether the fragment starts a new call instead of continuing `call`. A repeated name alone
+    /// Returns whether the fragment continues `call` instead of starting a new call. A repeated name alone
     /// does not start a new call, because some providers send the name in every delta of a call.
-    fn starts_another(&self, call: &TrackedCall) -> bool {
-        match (self.name, call.name.as_deref()) {
-            (Some(name), Some(known)) if name != known => true,
-            (Some(_), Some(_)) => call.ends_like_object && self.arguments.trim_start().starts_with('{'),
-            _ => false,
+    fn continues(&self, call: &TrackedCall, is_name_complete: bool) -> bool {
+        let (Some(name), Some(known)) = (self.name, call.name.as_deref()) else {
+            return true;
+        };
+        if call.arguments.is_complete() {
+            return name == known && !self.arguments.trim_start().starts_with('{');
         }
+        let has_other_index = self.index.is_some() && call.index.is_some() && self.index != call.index;
+        name == known || (!is_name_complete && !has_other_index)
     }
 }
 
@@ -211,6 +254,87 @@ mod tests {
                 ],
                 vec![0, 0, 0, 1],
             ),
+            // A2
+            (
+                "name in pieces",
+                vec![
+                    delta(Some(0), Some("a"), Some("get_"), ""),
+                    delta(Some(0), None, Some("weather"), ""),
+                    delta(Some(0), None, None, "{}"),
+                ],
+                vec![0, 0, 0],
+            ),
+            (
+                "name in pieces without index and id",
+                vec![
+                    delta(None, None, Some("get_"), ""),
+                    delta(None, None, Some("weather"), ""),
+                    delta(None, None, None, "{}"),
+                    delta(None, None, Some("g"), ""),
+                ],
+                vec![0, 0, 0, 1],
+            ),
+            (
+                "same name with every piece of nested arguments",
+                vec![
+                    delta(Some(0), None, Some("f"), "{\"c\":\"fn(){}"),
+                    delta(Some(0), None, Some("f"), "{x\""),
+                    delta(Some(0), None, Some("f"), "}"),
+                    delta(Some(0), None, Some("f"), " "),
+                    delta(Some(0), None, Some("f"), ""),
+                    delta(Some(0), None, Some("f"), "{}"),
+                ],
+                vec![0, 0, 0, 0, 0, 1],
+            ),
+            (
+                "one id at several indexes in pieces",
+                vec![
+                    delta(Some(0), Some("call"), Some("f"), ""),
+                    delta(Some(1), Some("call"), Some("g"), ""),
+                    delta(Some(0), Some("call"), None, "{}"),
+                    delta(Some(1), Some("call"), None, "{}"),
+                    delta(Some(0), Some("call"), None, " "),
+                ],
+                vec![0, 1, 0, 1, 0],
+            ),
+            (
+                "names of two calls in pieces",
+                vec![
+                    delta(Some(0), None, Some("get_"), ""),
+                    delta(Some(1), None, Some("get_"), ""),
+                    delta(Some(0), None, Some("weather"), ""),
+                    delta(Some(1), None, Some("time"), ""),
+                    delta(Some(1), None, None, "{}"),
+                    delta(Some(0), None, None, "{}"),
+                ],
+                vec![0, 1, 0, 1, 1, 0],
+            ),
+            (
+                "another name after the arguments of a later call have begun",
+                vec![
+                    delta(Some(0), None, Some("f"), ""),
+                    delta(Some(1), None, Some("g"), "{"),
+                    delta(Some(0), None, Some("h"), ""),
+                ],
+                vec![0, 1, 2],
+            ),
+            (
+                "another name after the arguments have begun",
+                vec![
+                    delta(Some(0), None, Some("f"), "{"),
+                    delta(Some(0), None, Some("g"), "{}"),
+                ],
+                vec![0, 1],
+            ),
+            (
+                "index on a later delta",
+                vec![
+                    delta(None, Some("a"), Some("f"), ""),
+                    delta(Some(3), Some("a"), None, "{"),
+                    delta(Some(3), None, None, "}"),
+                ],
+                vec![0, 0, 0],
+            ),
             (
                 "id on a later delta",
                 vec![
@@ -221,6 +345,22 @@ mod tests {
             ),
         ] {
             assert_eq!(positions(&deltas), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn name_in_pieces_is_joined() {
+        for pieces in [
+            ["get_", "weather"],
+            ["get", "get_weather"],
+            ["get_weather", "get_weather"],
+        ] {
+            let mut calls = ToolCallMatcher::default();
+            for piece in pieces {
+                let delta = delta(Some(0), None, Some(piece), "");
+                calls.position_of(&serde_json::from_value(delta).unwrap());
+            }
+            assert_eq!(calls.name(0), Some("get_weather"), "{pieces:?}");
         }
     }
 }

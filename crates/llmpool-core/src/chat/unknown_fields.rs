@@ -12,6 +12,9 @@ use super::json::Json;
 /// fields, the names are hashed.
 const MAX_PAIRWISE: usize = 8;
 
+/// The mark of an object without a type. No struct has this many fields.
+const UNTYPED: u32 = 63;
+
 /// The unknown fields of a JSON object, in their original order: those that the Rust struct does not define.
 ///
 /// Also records which fields of the struct were null in the JSON, so that encoding a decoded object yields
@@ -87,6 +90,14 @@ impl UnknownFields {
         });
     }
 
+    /// Removes all unknown fields and returns them. Keeps the record of null fields.
+    pub(crate) fn take_fields(&mut self) -> Self {
+        Self {
+            fields: std::mem::take(&mut self.fields),
+            ..Self::default()
+        }
+    }
+
     /// Removes the unknown field `name` and returns its value. `None` if there was no unknown field with this
     /// name.
     pub fn remove(&mut self, name: &str) -> Option<Json> {
@@ -97,6 +108,20 @@ impl UnknownFields {
     /// Returns the names and values of the unknown fields, in their original order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
         self.fields.iter().map(|(name, json)| (name.as_ref(), json))
+    }
+
+    /// Records that the object has no type, although its kind is distinguished by a type.
+    pub(crate) fn set_untyped(&mut self) {
+        self.mark(UNTYPED);
+    }
+
+    /// Returns the type of an object whose type is `tag` unless the JSON had another one or none.
+    pub(crate) fn stated_type<'a>(&'a self, tag: &'a str) -> Option<Cow<'a, str>> {
+        match self.get("type") {
+            _ if self.is_marked(UNTYPED) => None,
+            Some(stated) => serde_json::from_str(stated.get()).ok().map(Cow::Owned),
+            None => Some(tag.into()),
+        }
     }
 
     pub(crate) fn set_null(&mut self, bit: u32) {

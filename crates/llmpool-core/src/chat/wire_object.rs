@@ -230,15 +230,24 @@ macro_rules! wire_object {
 /// `tagged_enum!(Enum { Variant => "type" })` decodes objects of that type as `Enum::Variant`. Objects of an
 /// unlisted type and objects that cannot be decoded become `Enum::Other`.
 ///
+/// `Variant => "type" | "alias"` also decodes objects of the type `alias`. Encoding preserves this type, which is
+/// kept among the unknown fields.
+///
 /// `untagged Variant(Struct) => "name"` declares the variant for objects that have a field `name` but no
-/// `type`.
+/// `type`. `otherwise function` declares how values are read that would become `Enum::Other`.
 macro_rules! tagged_enum {
-    ($type:ident { $($variant:ident => $tag:literal),* $(,)? } $(untagged $bare:ident($bare_struct:ty) => $member:literal)?) => {
+    (
+        $type:ident { $($variant:ident => $tag:literal $(| $alias:literal)*),* $(,)? }
+        $(untagged $bare:ident($bare_struct:ty) => $member:literal)?
+        $(otherwise $otherwise:path)?
+    ) => {
         impl $type {
             /// Returns the `type` of the JSON object. Empty if the object has no `type`.
             pub fn kind(&self) -> std::borrow::Cow<'_, str> {
                 match self {
-                    $( Self::$variant(_) => $tag.into(), )*
+                    $(
+                        Self::$variant(value) => value.extra.stated_type($tag).unwrap_or_default(),
+                    )*
                     $( Self::$bare(_) => "".into(), )?
                     Self::Other(json) => crate::chat::wire_object::type_of(json).unwrap_or_default(),
                 }
@@ -248,7 +257,10 @@ macro_rules! tagged_enum {
         impl From<crate::chat::Json> for $type {
             fn from(json: crate::chat::Json) -> Self {
                 let decode = |json: &crate::chat::Json| match crate::chat::wire_object::type_of(json).as_deref() {
-                    $( Some($tag) => crate::chat::wire_object::decode_tagged(json).map(Self::$variant), )*
+                    $(
+                        Some($tag) => crate::chat::wire_object::decode_tagged(json).map(Self::$variant),
+                        $( Some($alias) => serde_json::from_str(json.get()).ok().map(Self::$variant), )*
+                    )*
                     $(
                         None => serde_json::from_str(json.get())
                             .ok()
@@ -259,7 +271,9 @@ macro_rules! tagged_enum {
                     _ => None,
                 };
                 let decode_cleaned = || json.cleaned().and_then(|json| decode(&json));
-                decode(&json).or_else(decode_cleaned).unwrap_or(Self::Other(json))
+                let decoded = decode(&json).or_else(decode_cleaned);
+                $( let decoded = decoded.or_else(|| $otherwise(&json)); )?
+                decoded.unwrap_or(Self::Other(json))
             }
         }
 
@@ -269,7 +283,9 @@ macro_rules! tagged_enum {
                     $(
                         Self::$variant(value) => {
                             let mut map = serializer.serialize_map(None)?;
-                            serde::ser::SerializeMap::serialize_entry(&mut map, "type", $tag)?;
+                            if let Some(kind) = value.extra.stated_type($tag) {
+                                serde::ser::SerializeMap::serialize_entry(&mut map, "type", &kind)?;
+                            }
                             value.serialize_fields(&mut map, &["type"])?;
                             serde::ser::SerializeMap::end(map)
                         }

@@ -9,7 +9,7 @@ use crate::responses::ResponseAssembler;
 pub struct EventCollector(Answer);
 
 enum Answer {
-    Chat(ChunkDecoder, Box<Assembler>),
+    Chat(Box<(ChunkDecoder, Assembler)>),
     Response(Box<ResponseAssembler>),
 }
 
@@ -17,7 +17,7 @@ impl EventCollector {
     /// Creates a collector for one stream.
     pub fn new(api_format: ApiFormat) -> Self {
         Self(match api_format {
-            ApiFormat::ChatCompletions => Answer::Chat(ChunkDecoder::new(), Box::default()),
+            ApiFormat::ChatCompletions => Answer::Chat(Box::default()),
             ApiFormat::Responses => Answer::Response(Box::default()),
         })
     }
@@ -33,7 +33,10 @@ impl EventCollector {
             return Ok(());
         }
         match &mut self.0 {
-            Answer::Chat(decoder, assembler) => assembler.push(decoder.decode(data)?),
+            Answer::Chat(chat) => {
+                let (decoder, assembler) = &mut **chat;
+                assembler.push(decoder.decode(data)?);
+            }
             Answer::Response(assembler) => assembler.push(data)?,
         }
         Ok(())
@@ -42,7 +45,8 @@ impl EventCollector {
     /// Returns the complete answer as JSON. `None` if no event contained a part of an answer.
     pub fn finish(self) -> Option<Vec<u8>> {
         match self.0 {
-            Answer::Chat(mut decoder, mut assembler) => {
+            Answer::Chat(chat) => {
+                let (mut decoder, mut assembler) = *chat;
                 decoder
                     .finish()
                     .into_iter()

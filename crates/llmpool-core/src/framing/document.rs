@@ -78,7 +78,7 @@ fn object_length(bytes: &[u8]) -> Option<usize> {
         }
         at += 1;
         if depth == 0 {
-            return Some(at);
+            return (bytes[at - 1] == b'}').then_some(at);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Items, the elements of the input of a request and of the output of a response.
 
+use super::lenient_item::lenient_item;
 use super::part::ItemPart;
 use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
 use crate::chat::{Content, Json, Role, UnknownFields};
@@ -87,7 +88,7 @@ tagged_enum!(Item {
     McpListTools => "mcp_list_tools",
     McpApprovalRequest => "mcp_approval_request",
     McpApprovalResponse => "mcp_approval_response",
-} untagged EasyMessage(MessageItem) => "role");
+} untagged EasyMessage(MessageItem) => "role" otherwise lenient_item);
 
 impl Item {
     /// Returns the ID of the item, or `None` if the item has no ID.

@@ -13,6 +13,7 @@ mod event;
 mod event_decoder;
 mod event_sequence;
 mod item;
+mod lenient_item;
 mod part;
 mod repair;
 mod replay;

@@ -15,7 +15,7 @@ pub enum ItemPart {
     InputFile(FileInput),
     /// Audio for the model, in a message.
     InputAudio(AudioInput),
-    /// Text that the model generated.
+    /// Text that the model generated: a part of type `output_text` or `text`.
     OutputText(OutputText),
     /// The model's refusal to answer.
     Refusal(ItemRefusal),
@@ -32,7 +32,7 @@ tagged_enum!(ItemPart {
     InputImage => "input_image",
     InputFile => "input_file",
     InputAudio => "input_audio",
-    OutputText => "output_text",
+    OutputText => "output_text" | "text",
     Refusal => "refusal",
     ReasoningText => "reasoning_text",
     SummaryText => "summary_text",
@@ -69,6 +69,11 @@ impl ItemPart {
             Self::OutputText(part) => Some(&part.text),
             _ => None,
         }
+    }
+
+    /// Returns whether the part is reasoning or its summary.
+    pub(crate) fn is_reasoning(&self) -> bool {
+        matches!(self, Self::ReasoningText(_) | Self::SummaryText(_))
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) fn response_to_events(mut response: Response) -> Vec<ResponseEvent> {
     replay.events
 }
 
-/// Turns the short forms of a message, which only requests may have, into a message with parts.
+/// Turns the short forms of a message, which only requests may have, into a message with parts, and parts of
+/// the type `text` into output text.
 fn normalize(item: &mut Item) {
     if let Item::EasyMessage(message) = item {
         *item = Item::Message(std::mem::take(message));
@@ -31,6 +32,15 @@ fn normalize(item: &mut Item) {
     {
         let part = ItemPart::output_text(std::mem::take(text));
         message.content = Some(Content::Parts(vec![part]));
+    }
+    if let Item::Message(message) = item
+        && let Some(Content::Parts(parts)) = &mut message.content
+    {
+        for part in parts {
+            if let ItemPart::OutputText(part) = part {
+                part.extra.remove("type");
+            }
+        }
     }
 }
 

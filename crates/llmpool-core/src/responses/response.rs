@@ -234,7 +234,7 @@ impl Response {
     }
 
     /// Returns the text of all messages in the output, concatenated without a separator. Empty if no message
-    /// contains text.
+    /// contains text. Leaves out reasoning that some providers put into messages.
     pub fn text(&self) -> String {
         let messages = self.output.iter().filter_map(|item| match item {
             Item::Message(message) | Item::EasyMessage(message) => message.content.as_ref(),
@@ -246,6 +246,7 @@ impl Response {
                 Content::Text(whole) => text += whole,
                 Content::Parts(parts) => parts
                     .iter()
+                    .filter(|part| !part.is_reasoning())
                     .filter_map(ItemPart::text)
                     .for_each(|part| text += part),
             }

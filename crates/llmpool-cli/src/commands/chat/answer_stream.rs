@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::process::ExitCode;
 
-use llmpool::chat::{ChatChunk, ChatRequest};
+use llmpool::chat::{ChatRequest, Delta};
 use llmpool::{CallReport, Error, LlmInterface, OpenAiCompatible, UsageSource};
 
 use super::answer_printer::AnswerPrinter;
@@ -50,27 +50,23 @@ pub(super) async fn print(
     let mut stream = model.chat_stream(request).await?;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
-        printer.print_reasoning(reasoning(&chunk).unwrap_or_default())?;
-        let text = text_or_refusal(&chunk);
+        // The only choice: the request asks for no other.
+        let Some(choice) = chunk.choices.iter().find(|choice| choice.index() == 0) else {
+            continue;
+        };
+        printer.print_reasoning(&choice.delta.reasoning_text())?;
+        let text = text_or_refusal(&choice.delta);
         answer.push_str(&text);
         printer.print_text(&text)?;
     }
     Ok(stream.report())
 }
 
-/// Returns the text in the chunk. If the chunk has no text, returns the text of the model's refusal instead.
-fn text_or_refusal(chunk: &ChatChunk) -> Cow<'_, str> {
-    let text = chunk.text();
-    let refusal = || chunk.choices.first()?.delta.refusal.as_deref();
-    match refusal() {
-        Some(refusal) if text.is_empty() => Cow::Borrowed(refusal),
-        _ => text,
-    }
-}
-
-fn reasoning(chunk: &ChatChunk) -> Option<&str> {
-    let delta = &chunk.choices.first()?.delta;
-    delta.reasoning_content.as_deref().or(delta.reasoning.as_deref())
+/// Returns the text in the delta. If the delta has no text, returns the text of the model's refusal instead.
+fn text_or_refusal(delta: &Delta) -> Cow<'_, str> {
+    Some(delta.text())
+        .filter(|text| !text.is_empty())
+        .unwrap_or_else(|| delta.refusal_text())
 }
 
 /// Formats a call's target, tokens, times and number of attempts as one line.

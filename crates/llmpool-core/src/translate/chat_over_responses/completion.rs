@@ -63,7 +63,10 @@ struct CompletionOutput {
 impl CompletionOutput {
     fn push(&mut self, item: Item) {
         match repair_item(item) {
-            Item::Message(message) | Item::EasyMessage(message) => self.content.push(message.content),
+            Item::Message(message) | Item::EasyMessage(message) => {
+                self.content.push(message.content);
+                self.reasoning.append(&mut self.content.reasoning);
+            }
             Item::Reasoning(item) => {
                 self.reasoning_blocks.extend(item_to_blocks(&item));
                 let text = Some(item.text()).filter(|text| !text.is_empty());

@@ -13,6 +13,8 @@ pub(super) struct MessageContent {
     /// The concatenated text. `None` if no item has a text part. An empty string if all text parts are empty.
     pub(super) text: Option<String>,
     pub(super) refusal: Option<String>,
+    /// The parts with reasoning, which some providers put into messages.
+    pub(super) reasoning: Vec<String>,
     /// Annotations of the text, such as citations, in the Chat Completions format.
     pub(super) annotations: Vec<Json>,
     /// Log probabilities of the text's tokens.
@@ -36,6 +38,7 @@ impl MessageContent {
                 self.annotations.extend(annotations);
                 self.logprobs.extend(part.logprobs.into_iter().flatten());
             }
+            ItemPart::ReasoningText(part) | ItemPart::SummaryText(part) => self.reasoning.push(part.text),
             ItemPart::Refusal(part) => *self.refusal.get_or_insert_default() += &part.refusal,
             _ => {}
         }

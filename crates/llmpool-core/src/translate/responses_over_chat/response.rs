@@ -2,9 +2,7 @@
 
 use super::envelope::ResponseEnvelope;
 use super::incomplete_reason::{incomplete_reason, item_status};
-use crate::chat::{
-    ChatCompletion, Choice, Content, Json, Message, Part, Role, ThinkingPart, Thought, ToolCall,
-};
+use crate::chat::{ChatCompletion, Choice, Content, Json, Message, Part, Role, ThinkingPart, ToolCall};
 use crate::responses::{Item, ItemPart, ItemText, MessageItem, OutputText, ReasoningItem, Response};
 use crate::translate::image_items::{IMAGES, images_to_items};
 use crate::translate::reasoning_details::ReasoningDetails;
@@ -54,7 +52,7 @@ pub(super) fn token_logprobs(logprobs: Option<&Json>) -> Vec<Json> {
 /// Returns the texts of a thinking part (a content part with the model's reasoning), concatenated without a
 /// separator.
 pub(super) fn thinking_text(part: &ThinkingPart) -> String {
-    part.thinking.iter().filter_map(Thought::as_text).collect()
+    part.texts().collect()
 }
 
 fn output_items(message: Message, logprobs: Option<&Json>, envelope: &ResponseEnvelope) -> Vec<Item> {

@@ -4,6 +4,7 @@ use super::chunk_queue::ChunkQueue;
 use super::output_items::{StreamedItem, unsent};
 use crate::chat::{Content, Delta, Json};
 use crate::responses::ItemPart;
+use crate::translate::REASONING_SEPARATOR;
 use crate::translate::chat_over_responses::message_content::MessageContent;
 
 pub(super) fn push_text(item: &mut StreamedItem, text: String, logprobs: &[Json], chunks: &mut ChunkQueue) {
@@ -40,6 +41,11 @@ pub(super) fn push_unsent(
 ) {
     let mut message = MessageContent::default();
     message.push(content);
+    let reasoning = message.reasoning.join(REASONING_SEPARATOR);
+    if let Some(text) = unsent(&reasoning, item.other_bytes) {
+        chunks.push_reasoning(&text, item.other_bytes == 0);
+        item.other_bytes += text.len();
+    }
     if let Some(text) = &message.text {
         let has_sent = item.text_bytes > 0;
         // If only a part of the text is sent, the log probabilities of that part are unknown.

@@ -1,6 +1,8 @@
 //! The output items of a stream: which item an event belongs to, and how much of each item was sent to the
 //! client.
 
+use std::collections::HashMap;
+
 use super::event_piece::PieceKind;
 use crate::responses::{Item, ResponseEvent};
 
@@ -9,6 +11,22 @@ use crate::responses::{Item, ResponseEvent};
 pub(super) struct OutputItems {
     items: Vec<StreamedItem>,
     tool_calls: u64,
+    /// Position of the last item with an id, and with an output index. The provider determines the number of
+    /// items, so each is found in constant time.
+    by_id: HashMap<String, usize>,
+    by_index: HashMap<u64, usize>,
+    /// All items of each kind, and those with neither id nor output index.
+    by_kind: [LastItems; KINDS],
+    anonymous: [LastItems; KINDS],
+}
+
+/// Positions of items of one kind.
+#[derive(Clone, Debug, Default)]
+struct LastItems {
+    /// The last item.
+    last: Option<usize>,
+    /// The items that may not be done, in order. Items that are done are removed when they are found.
+    open: Vec<usize>,
 }
 
 /// State of an output item: how much of its content was sent to the client.
@@ -25,7 +43,7 @@ pub(super) struct StreamedItem {
     pub(super) text_bytes: usize,
     /// Number of bytes of the refusal that were sent to the client.
     pub(super) refusal_bytes: usize,
-    /// Number of bytes of the reasoning, the function arguments or the custom tool input that were sent to
+    /// Number of bytes of the reasoning (also in a message), the function arguments or the custom tool input that were sent to
     /// the client.
     pub(super) other_bytes: usize,
     /// The part to which the last piece of reasoning belongs: whether that part is in the summary, and the
@@ -43,6 +61,9 @@ enum ItemKind {
     #[default]
     Other,
 }
+
+/// The number of kinds of items.
+const KINDS: usize = ItemKind::Other as usize + 1;
 
 /// The properties by which an event identifies its item. Some providers send only the id, only the output
 /// index, or neither.
@@ -66,7 +87,7 @@ impl OutputItems {
             id: event.item_id.as_deref(),
             output_index: event.output_index(),
         };
-        let last = self.last_of_kind(&key, |_| true);
+        let last = self.last_of_kind(&key).last;
         self.find_or_insert(&key, last)
     }
 
@@ -80,7 +101,7 @@ impl OutputItems {
     ) -> &mut StreamedItem {
         let mut key = ItemKey::new(item, output_index);
         key.id = key.id.or(item_id);
-        let last = self.last_of_kind(&key, |streamed| !streamed.is_done);
+        let last = self.last_open(&key);
         self.find_or_insert(&key, last)
     }
 
@@ -105,28 +126,34 @@ impl OutputItems {
         self.tool_calls > 0
     }
 
-    /// Returns the position of the last item that has the kind of `key` and that `filter` accepts.
+    /// Returns the items that have the kind of `key` and may be the item that `key` identifies.
     ///
-    /// If `key` has an id or an output index, considers only items that have neither, because
+    /// If `key` has an id or an output index, these are only items that have neither, because
     /// [`find_or_insert`](Self::find_or_insert) compares ids and output indexes itself.
-    fn last_of_kind(&self, key: &ItemKey<'_>, filter: impl Fn(&StreamedItem) -> bool) -> Option<usize> {
-        let is_anonymous = key.id.is_none() && key.output_index.is_none();
-        self.items.iter().rposition(|item| {
-            let may_be_same = is_anonymous || item.id.is_none() && item.output_index.is_none();
-            item.kind == key.kind && may_be_same && filter(item)
-        })
+    fn last_of_kind(&mut self, key: &ItemKey<'_>) -> &mut LastItems {
+        let kind = key.kind as usize;
+        if key.is_anonymous() {
+            &mut self.by_kind[kind]
+        } else {
+            &mut self.anonymous[kind]
+        }
+    }
+
+    /// Returns the position of the last item that may be the item that `key` identifies and is not done.
+    fn last_open(&mut self, key: &ItemKey<'_>) -> Option<usize> {
+        let mut open = std::mem::take(&mut self.last_of_kind(key).open);
+        while open.pop_if(|position| self.items[*position].is_done).is_some() {}
+        let last = open.last().copied();
+        self.last_of_kind(key).open = open;
+        last
     }
 
     /// Returns the item with the id of `key`, otherwise the item with the output index of `key`, otherwise
     /// the item at position `fallback`. Adds a new item if none of these exists.
     fn find_or_insert(&mut self, key: &ItemKey<'_>, fallback: Option<usize>) -> &mut StreamedItem {
-        let has_id = |item: &StreamedItem| item.id.is_some() && item.id.as_deref() == key.id;
-        let has_index =
-            |item: &StreamedItem| item.output_index.is_some() && item.output_index == key.output_index;
-        let by_id = self.items.iter().rposition(has_id);
-        let known = by_id
-            .or_else(|| self.items.iter().rposition(has_index))
-            .or(fallback);
+        let by_id = key.id.and_then(|id| self.by_id.get(id));
+        let by_index = || self.by_index.get(&key.output_index?);
+        let known = by_id.or_else(by_index).copied().or(fallback);
         let position = known.unwrap_or_else(|| self.insert(key));
         &mut self.items[position]
     }
@@ -141,7 +168,26 @@ impl OutputItems {
             ..StreamedItem::default()
         });
         self.tool_calls += u64::from(is_tool_call);
-        self.items.len() - 1
+        let position = self.items.len() - 1;
+        if let Some(id) = key.id {
+            self.by_id.insert(id.to_owned(), position);
+        }
+        if let Some(index) = key.output_index {
+            self.by_index.insert(index, position);
+        }
+        let kind = key.kind as usize;
+        self.by_kind[kind].push(position);
+        if key.is_anonymous() {
+            self.anonymous[kind].push(position);
+        }
+        position
+    }
+}
+
+impl LastItems {
+    fn push(&mut self, position: usize) {
+        self.last = Some(position);
+        self.open.push(position);
     }
 }
 
@@ -183,6 +229,11 @@ impl<'a> ItemKey<'a> {
             id: item.id(),
             output_index,
         }
+    }
+
+    /// Returns whether the event names neither the id nor the output index of the item.
+    fn is_anonymous(&self) -> bool {
+        self.id.is_none() && self.output_index.is_none()
     }
 }
 

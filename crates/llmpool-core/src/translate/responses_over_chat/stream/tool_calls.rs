@@ -10,45 +10,58 @@ use crate::translate::tool_call_parts::ToolCallParts;
 pub(super) struct ToolCallStream {
     calls: Vec<CallState>,
     matcher: ToolCallMatcher,
+    /// Number of calls whose output items have started, or start once their names arrive.
+    started: usize,
 }
 
 #[derive(Clone, Debug)]
 enum CallState {
-    /// The tool's name has not arrived, so the output item of the call has not started. Contains the parts of
-    /// the call that have arrived.
-    Unnamed(ToolCallParts),
+    /// The output item of the call has not started, because its name may be incomplete. Contains the parts of
+    /// the call that have arrived, without the name.
+    Pending(ToolCallParts),
     /// The output item of the call has started. Contains the item's zero-based index in the output.
     Started(usize),
 }
 
 impl ToolCallStream {
-    /// Translates a streamed piece of a tool call.
+    /// Translates a streamed piece of a tool call. The output item starts with the arguments of the call or of a
+    /// later call, because some providers send the name in several pieces.
     pub(super) fn push(&mut self, delta: ToolCallDelta, output: &mut StreamedOutput) {
         let number = self.matcher.position_of(&delta);
         let is_custom = delta.custom.is_some() || delta.kind.as_deref() == Some("custom");
         let piece = ToolCallParts::from_chat(delta.id, delta.function, delta.custom);
         if number == self.calls.len() {
-            self.calls.push(CallState::Unnamed(ToolCallParts {
+            self.calls.push(CallState::Pending(ToolCallParts {
                 is_custom,
                 ..ToolCallParts::default()
             }));
         }
         match &mut self.calls[number] {
             CallState::Started(index) => output.push_arguments(*index, piece.arguments),
-            CallState::Unnamed(call) => {
+            CallState::Pending(call) => {
                 if call.call_id.is_empty() {
                     call.call_id = piece.call_id;
                 }
                 call.arguments += &piece.arguments;
-                call.name = piece.name;
-                if !call.name.is_empty() {
-                    self.start(number, output);
-                }
+                self.start_complete(number, output);
             }
         }
     }
 
-    /// Starts the output items of the tool calls whose names never arrived.
+    /// Starts the output items of the tool calls whose names have become complete with a piece of call
+    /// `number`.
+    fn start_complete(&mut self, number: usize, output: &mut StreamedOutput) {
+        let complete = self.matcher.complete_names();
+        let new = self.started..complete;
+        self.started = self.started.max(complete);
+        for number in new.chain(Some(number).filter(|number| *number < complete)) {
+            if self.matcher.name(number).is_some() {
+                self.start(number, output);
+            }
+        }
+    }
+
+    /// Starts the output items of the tool calls whose names or arguments never arrived.
     pub(super) fn finish(&mut self, output: &mut StreamedOutput) {
         (0..self.calls.len()).for_each(|number| self.start(number, output));
     }
@@ -56,10 +69,11 @@ impl ToolCallStream {
     /// Starts the output item of a tool call, with the arguments that have arrived so far. Does nothing if
     /// the item has already started. `number` is the zero-based position of the call among the tool calls.
     fn start(&mut self, number: usize, output: &mut StreamedOutput) {
-        let CallState::Unnamed(call) = &mut self.calls[number] else {
+        let CallState::Pending(call) = &mut self.calls[number] else {
             return;
         };
         let mut call = std::mem::take(call);
+        call.name = self.matcher.name(number).unwrap_or_default().to_owned();
         if call.call_id.is_empty() {
             call.call_id = output.envelope.item_id("call", number);
         }

@@ -1,0 +1,274 @@
+//! The time that reading an answer takes grows no faster than the answer, whatever the provider sends.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "the test measures real time")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use llmpool_core::api_format::ApiFormat;
+use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChunkDecoder};
+use llmpool_core::framing::{EventCollector, documents};
+use llmpool_core::responses::{ResponseEvent, ResponsesRequest};
+use llmpool_core::translate::{ChunkToEventTranslator, EventToChunkTranslator, ResponseEnvelope};
+use serde_json::{Value, json};
+
+const SMALL: usize = 2_000;
+const LARGE: usize = 8 * SMALL;
+
+/// The most that the time may grow from the small to the large size. Quadratic time grows 64 times.
+const MAX_GROWTH: u32 = 20;
+
+/// More than any measured time.
+const MAX_TIME: Duration = Duration::from_secs(3600);
+
+/// Measures `run` with inputs of two sizes, until the shortest times of each fit.
+fn assert_linear<T>(case: &str, input: impl Fn(usize) -> T, run: impl Fn(T)) {
+    let time = |size: usize| {
+        let input = input(size);
+        let started = Instant::now();
+        run(input);
+        started.elapsed()
+    };
+    let (mut small, mut large) = (MAX_TIME, MAX_TIME);
+    for _ in 0..8 {
+        small = small.min(time(SMALL));
+        large = large.min(time(LARGE));
+        if large <= small * MAX_GROWTH {
+            return;
+        }
+    }
+    panic!("{case}: {small:?}, {large:?} for eight times the size");
+}
+
+fn chunks(size: usize, choice: impl Fn(usize) -> Value) -> Vec<ChatChunk> {
+    let chunk = |number| serde_json::from_value(json!({"choices": [choice(number)]})).unwrap();
+    (0..size).map(chunk).collect()
+}
+
+fn assemble(chunks: Vec<ChatChunk>) {
+    let mut assembler = Assembler::new();
+    chunks.into_iter().for_each(|chunk| assembler.push(chunk));
+    black_box(assembler.finish());
+}
+
+fn translate(chunks: Vec<ChatChunk>) {
+    let mut translator =
+        ChunkToEventTranslator::new(ResponseEnvelope::new(&ResponsesRequest::default(), "x", 0));
+    chunks.into_iter().for_each(|chunk| translator.push(chunk));
+    translator.finish();
+    while let Some(event) = translator.next_event() {
+        black_box(event);
+    }
+}
+
+// A18
+#[test]
+fn distinct_unknown_members_take_linear_time() {
+    type Place = fn(Value) -> Value;
+    let places: [(&str, Place); 6] = [
+        ("choice", |mut fields| {
+            fields["delta"] = json!({});
+            fields
+        }),
+        ("delta", |fields| json!({"delta": fields})),
+        ("call", |fields| json!({"delta": {"tool_calls": [fields]}})),
+        (
+            "function",
+            |fields| json!({"delta": {"tool_calls": [{"function": fields}]}}),
+        ),
+        (
+            "deprecated call",
+            |fields| json!({"delta": {"function_call": fields}}),
+        ),
+        ("reasoning part", |mut fields| {
+            fields["type"] = "thinking".into();
+            fields["thinking"] = json!([]);
+            json!({"delta": {"content": [fields]}})
+        }),
+    ];
+    for (place, choice) in places {
+        let input = |size| chunks(size, |number| choice(json!({format!("x{number}"): 1})));
+        assert_linear(place, input, assemble);
+    }
+    let top = |size| {
+        let chunk = |number| serde_json::from_value(json!({format!("x{number}"): 1})).unwrap();
+        (0..size).map(chunk).collect()
+    };
+    assert_linear("chunk", top, assemble);
+    let together = |size| {
+        let fields = (0..size).map(|number| (format!("x{number}"), json!(1)));
+        let delta: Value = fields.collect::<serde_json::Map<_, _>>().into();
+        chunks(1, |_| json!({"delta": delta}))
+    };
+    assert_linear("all in one chunk", together, assemble);
+}
+
+// A19
+#[test]
+fn tool_calls_of_a_chat_take_linear_time() {
+    let call = |by_index: bool, by_id: bool| {
+        move |number: usize| {
+            let mut call = json!({"function": {"name": "f", "arguments": "{}"}});
+            if by_index {
+                call["index"] = number.into();
+            }
+            if by_id {
+                call["id"] = format!("call {number}").into();
+            }
+            json!({"delta": {"tool_calls": [call]}})
+        }
+    };
+    for (by_index, by_id) in [(true, false), (false, true), (true, true), (false, false)] {
+        let case = format!("index {by_index}, id {by_id}");
+        assert_linear(&case, |size| chunks(size, call(by_index, by_id)), assemble);
+        assert_linear(&case, |size| chunks(size, call(by_index, by_id)), translate);
+    }
+    let choices = |size: usize| {
+        chunks(
+            size,
+            |number| json!({"index": size - number, "delta": {"content": "a"}}),
+        )
+    };
+    assert_linear("choices in reverse order", choices, assemble);
+}
+
+/// Returns the events of a response with `size` calls.
+fn call_events(size: usize, by_index: bool, by_id: bool) -> Vec<Value> {
+    let mut events = Vec::new();
+    for number in 0..size {
+        let mut item = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": ""});
+        let mut place = json!({});
+        if by_id {
+            item["id"] = format!("i{number}").into();
+            place["item_id"] = item["id"].clone();
+        }
+        if by_index {
+            place["output_index"] = number.into();
+        }
+        let event = |kind: &str, field: &str, value: Value| {
+            let mut event = place.clone();
+            event["type"] = kind.into();
+            event[field] = value;
+            event
+        };
+        events.push(event("response.output_item.added", "item", item.clone()));
+        events.push(event(
+            "response.function_call_arguments.delta",
+            "delta",
+            "{}".into(),
+        ));
+        item["arguments"] = "{}".into();
+        events.push(event("response.output_item.done", "item", item));
+    }
+    events.push(json!({"type": "response.completed", "response": {"status": "completed", "output": []}}));
+    events
+}
+
+// A20
+#[test]
+fn tool_calls_of_a_response_take_linear_time() {
+    for (by_index, by_id) in [(true, false), (false, true), (true, true), (false, false)] {
+        let case = format!("index {by_index}, id {by_id}");
+        let decoded = |size| {
+            let events = call_events(size, by_index, by_id).into_iter();
+            events
+                .map(|event| serde_json::from_value(event).unwrap())
+                .collect()
+        };
+        assert_linear(&case, decoded, |events: Vec<ResponseEvent>| {
+            let mut translator = EventToChunkTranslator::new();
+            events
+                .into_iter()
+                .for_each(|event| translator.push(event).unwrap());
+            while let Some(chunk) = translator.next_chunk() {
+                black_box(chunk);
+            }
+        });
+    }
+    let encoded = |size| -> Vec<String> {
+        let events = call_events(size, true, true).into_iter();
+        events.map(|event| event.to_string()).collect()
+    };
+    assert_linear("collected", encoded, |events| {
+        let mut collector = EventCollector::new(ApiFormat::Responses);
+        for event in events {
+            collector.push(event.as_bytes()).unwrap();
+        }
+        black_box(collector.finish());
+    });
+}
+
+// P3, P6
+#[test]
+fn pieces_of_one_text_take_linear_time() {
+    let text = |size| chunks(size, |_| json!({"delta": {"content": "word "}}));
+    assert_linear("text", text, assemble);
+    let part = |size| {
+        chunks(
+            size,
+            |_| json!({"delta": {"content": [{"type": "text", "text": "word "}]}}),
+        )
+    };
+    assert_linear("text parts", part, assemble);
+    let arguments = |size| {
+        chunks(size, |number| {
+            let piece = if number == 0 {
+                "{\"a\":\""
+            } else {
+                "some more text \\\""
+            };
+            json!({"delta": {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": piece}}]}})
+        })
+    };
+    assert_linear("arguments", arguments, assemble);
+    assert_linear("arguments", arguments, translate);
+    let name = |size| {
+        chunks(
+            size,
+            |_| json!({"delta": {"tool_calls": [{"index": 0, "function": {"name": "f"}}]}}),
+        )
+    };
+    assert_linear("name", name, assemble);
+}
+
+// A21, P7
+#[test]
+fn documents_take_linear_time() {
+    let calls = |size| {
+        let call = json!({"id": "a", "function": {"name": "f", "arguments": "{}"}}).to_string();
+        format!(
+            r#"{{"choices":[{{"message":{{"tool_calls":[{}]}}}}]}}"#,
+            vec![call; size].join(",")
+        )
+    };
+    assert_linear("calls", calls, |body| {
+        black_box(ChatCompletion::decode(body.as_bytes()).unwrap());
+    });
+    for (case, piece) in [
+        ("halves", &br"\ud800"[..]),
+        ("invalid UTF-8", b"\xff"),
+        ("control characters", b"\n"),
+    ] {
+        let body = |size: usize| {
+            let mut body = br#"{"choices":[{"delta":{"content":""#.to_vec();
+            body.extend(piece.repeat(size));
+            body.extend(br#""}}]}"#);
+            body
+        };
+        assert_linear(case, body, |body| {
+            black_box(ChunkDecoder::new().decode(&body).unwrap());
+        });
+    }
+    let numbers = |size| format!(r#"{{"choices":[],"x":[{}1]}}"#, "NaN,".repeat(size));
+    assert_linear("numbers", numbers, |body| {
+        black_box(ChunkDecoder::new().decode(body.as_bytes()).unwrap());
+    });
+    for piece in ["{}\n", "{\"a\":[", "{\"\\\"", "\u{feff}", "{}[DONE]"] {
+        let body = |size: usize| Bytes::from(piece.repeat(size));
+        assert_linear(piece, body, |body| {
+            black_box(documents(&body));
+        });
+    }
+}
