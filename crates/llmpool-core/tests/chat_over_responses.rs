@@ -488,7 +488,8 @@ fn response_status_determines_finish_reason() {
         translate_response(json!({"status": status, "incomplete_details": details, "output": output}))["choices"][0]["finish_reason"].clone()
     };
     let call = json!([{"type": "function_call", "call_id": "c", "name": "f", "arguments": ""}]);
-    assert_eq!(finish("completed", Value::Null, json!([])), "stop");
+    let message = json!([{"type": "message", "role": "assistant", "content": []}]);
+    assert_eq!(finish("completed", Value::Null, message), "stop");
     assert_eq!(finish("completed", Value::Null, call.clone()), "tool_calls");
     assert_eq!(
         finish("incomplete", json!("max_output_tokens"), json!([])),
@@ -509,13 +510,36 @@ fn response_status_determines_finish_reason() {
             .as_deref(),
         Some("server_error")
     );
-    let empty = translate_response(json!({"status": "completed", "output": []}));
+    let cut = translate_response(json!({"status": "incomplete", "output": []}));
     assert_eq!(
-        empty["choices"][0]["message"]["content"],
+        cut["choices"][0]["message"]["content"],
         Value::Null,
         "without a message item the content is null"
     );
-    assert_eq!(empty.get("usage"), None, "unreported usage is absent");
+    assert_eq!(cut.get("usage"), None, "unreported usage is absent");
+}
+
+#[test]
+fn complete_response_without_readable_output_is_an_error() {
+    for output in [
+        json!([]),
+        Value::Null,
+        json!([{"type": "mcp_approval_request", "id": "a", "arguments": "{}", "name": "n", "server_label": "s"}]),
+        json!([{"type": "future_item", "text": "x"}]),
+    ] {
+        let response = json!({"status": "completed", "output": output});
+        let plain = translate::response_to_completion(serde_json::from_value(response.clone()).unwrap());
+        assert_eq!(
+            plain.unwrap_err().detail(),
+            "a response without output that a chat can contain"
+        );
+        let event = json!({"type": "response.completed", "response": response});
+        let mut translator = EventToChunkTranslator::new();
+        assert!(
+            translator.push_data(event.to_string().as_bytes(), None).is_err(),
+            "{output}"
+        );
+    }
 }
 
 /// Returns the data of an event with its type first, as servers send it.
@@ -702,7 +726,15 @@ proptest! {
             events.extend(events_of(number, *kind, pieces, StreamContents { items: is_streamed, ..*contents }));
         }
         events.push(json!({"type": format!("response.{status}"), "response": response}));
-        let plain = serde_json::to_value(translate::response_to_completion(response_from(&response)).unwrap()).unwrap();
+        let plain = translate::response_to_completion(response_from(&response));
+        let Ok(plain) = plain else {
+            let last = events.pop().unwrap();
+            let mut translator = EventToChunkTranslator::new();
+            let is_failed = translator.push_data(last.to_string().as_bytes(), None).is_err();
+            prop_assert!(is_failed, "without output");
+            return Ok(());
+        };
+        let plain = serde_json::to_value(plain).unwrap();
         let streamed = serde_json::to_value(assemble(&events)).unwrap();
         prop_assert_eq!(without_nulls(streamed), without_nulls(plain));
     }

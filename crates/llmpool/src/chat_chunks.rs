@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 use llmpool_core::chat::{ChatChunk, ChunkDecoder};
-use llmpool_core::translate::EventToChunkTranslator;
+use llmpool_core::translate::{EventError, EventToChunkTranslator};
 
 use crate::error::Error;
 use crate::interface::ChunkSource;
@@ -87,8 +87,12 @@ impl Stream for TranslatedChunks {
             let pushed = this
                 .translator
                 .push_data(&event.event.data, event.repeat.as_ref());
-            if pushed.is_err() {
-                return Poll::Ready(Some(Err(this.events.fail_unreadable())));
+            match pushed {
+                Ok(()) => {}
+                Err(EventError::Malformed) => return Poll::Ready(Some(Err(this.events.fail_unreadable()))),
+                Err(EventError::Failed(failed)) => {
+                    return Poll::Ready(Some(Err(this.events.fail(failed.detail()))));
+                }
             }
         }
     }

@@ -35,7 +35,10 @@ impl DocumentBuffer {
         self.buffer.push(piece, MAX_BODY)?;
         self.completeness = None;
         if self.framing.is_none() {
-            self.framing = framing::sniff(self.buffer.as_slice());
+            self.framing = match self.buffer.as_slice() {
+                [b'{', ..] => Some(Framing::Document),
+                begun => framing::sniff(begun),
+            };
         }
         let is_text = matches!(self.framing, Some(Framing::Page | Framing::Text));
         if is_text && self.buffer.as_slice().len() > MAX_TEXT {

@@ -271,8 +271,11 @@ async fn first_content(
                 }
             }
             Some(Err(failure)) => return Err(head.failure(target, failure)),
-            // The stream is truncated: an arm above would have returned at a terminal event.
-            None => return Err(Failure::new(FailureKind::Truncated)),
+            // The answer is complete, and no event had content.
+            None => {
+                let failure = Failure::new(FailureKind::InvalidResponse);
+                return Err(head.failure(target, failure.with_detail("the stream ended without content")));
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use llmpool_core::api_format::ApiFormat;
-use llmpool_core::chat::{ChatCompletion, ChatRequest};
+use llmpool_core::chat::{ChatCompletion, ChatRequest, Choice, Message};
 use llmpool_core::responses::Response;
 use llmpool_core::translate;
 
@@ -154,16 +154,26 @@ fn decode_completion(format: ApiFormat, body: &[u8]) -> Result<ChatCompletion, C
     match format {
         ApiFormat::ChatCompletions => {
             let completion = ChatCompletion::decode(body).map_err(|_| "the completion cannot be read")?;
-            let completion = Some(completion).filter(|completion| !completion.choices.is_empty());
-            completion.ok_or_else(|| "a completion without choices".into())
+            if completion.choices.is_empty() {
+                return Err("a completion without choices".into());
+            }
+            if completion.choices.iter().any(is_empty) {
+                return Err("a choice without a message".into());
+            }
+            Ok(completion)
         }
         ApiFormat::Responses => {
             let response = Response::decode(body).map_err(|_| "the response cannot be read")?;
             let response = Some(response).filter(|response| response.has("output"));
             let response = response.ok_or("a response without output")?;
-            translate::response_to_completion(response).map_err(|_| "the response failed".into())
+            translate::response_to_completion(response).map_err(|failed| failed.detail().into())
         }
     }
+}
+
+/// Returns whether a choice has neither a message nor a reason why it has none.
+fn is_empty(choice: &Choice) -> bool {
+    choice.message == Message::default() && choice.finish_reason.is_none()
 }
 
 impl fmt::Debug for OpenAiCompatible {

@@ -125,7 +125,7 @@ impl OpenAiResponsesCompatible {
         let mut answer = raw::complete(self.model.target(), &encoder, options).await?;
         let response = answer.decode(|body| {
             let response = Response::decode(body).map_err(|_| "the response cannot be read")?;
-            let response = Some(response).filter(|response| response.has("output"));
+            let response = Some(response).filter(Response::has_readable_output);
             response.ok_or_else(|| "a response without output".into())
         })?;
         answer.note_usage(translate::parse_usage(&answer.body));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use llmpool_core::failure::{Failure, FailureKind, classify_in_stream};
-use llmpool_core::framing::{EventCollector, Framing, HTML_PAGE};
+use llmpool_core::framing::{self, EventCollector, Framing, HTML_PAGE};
 use llmpool_core::provider_error::find_error_in_success;
 use llmpool_core::sse::SseEvent;
 use llmpool_core::stream_view::StreamView;
@@ -39,7 +39,8 @@ pub(crate) async fn read(
     let may_be_stream = endpoint == Endpoint::Generation;
     match read_bytes(body, deadlines, may_be_stream).await? {
         Read::Whole(bytes) => document_of(target, endpoint, bytes),
-        Read::Stream { begun, rest } => collect(target, begun, rest, deadlines).await,
+        // Boxed, so that the ordinary case needs less memory.
+        Read::Stream { begun, rest } => Box::pin(collect(target, begun, rest, deadlines)).await,
     }
 }
 
@@ -136,12 +137,9 @@ fn document(collector: EventCollector) -> Result<PlainAnswer, Failure> {
 
 /// Returns the document that a body contains. Fails if the document reports an error, or if there is none.
 fn document_of(target: &Target, endpoint: Endpoint, body: Bytes) -> Result<PlainAnswer, Failure> {
-    let trimmed = body.trim_ascii();
     // Some providers return the model list as a bare array.
-    let is_list = endpoint == Endpoint::Models && trimmed.starts_with(b"[") && trimmed.ends_with(b"]");
-    // Several documents have a line each.
-    let is_document = trimmed.starts_with(b"{") && trimmed.ends_with(b"}") && !trimmed.contains(&b'\n');
-    if is_list || is_document {
+    let is_list = endpoint == Endpoint::Models && is_list(&body);
+    if framing::is_ordinary_document(&body) || is_list {
         return match find_error_in_success(&body) {
             Some(error) => Err(classify_in_stream(&error)),
             None => Ok(PlainAnswer {
@@ -150,6 +148,7 @@ fn document_of(target: &Target, endpoint: Endpoint, body: Bytes) -> Result<Plain
             }),
         };
     }
+    let trimmed = body.trim_ascii();
     let documents = unstreamed_answer::documents(&body)?;
     match &documents[..] {
         [document] => Ok(PlainAnswer {
@@ -177,6 +176,11 @@ fn document_of(target: &Target, endpoint: Endpoint, body: Bytes) -> Result<Plain
             document(collector)
         }
     }
+}
+
+fn is_list(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    body.starts_with(b"[") && body.ends_with(b"]")
 }
 
 /// Says what to do about an HTML page, where the base URL is likely to be wrong.

@@ -172,7 +172,12 @@ impl RawStream {
 
     /// Ends the stream and closes the connection after an event that cannot be decoded.
     pub(crate) fn fail_unreadable(&mut self) -> Error {
-        self.fail_with(Failure::new(FailureKind::InvalidResponse).with_detail(UNREADABLE_EVENT))
+        self.fail(UNREADABLE_EVENT)
+    }
+
+    /// Ends the stream and closes the connection, because the answer is invalid for the reason `detail`.
+    pub(crate) fn fail(&mut self, detail: &'static str) -> Error {
+        self.fail_with(Failure::new(FailureKind::InvalidResponse).with_detail(detail))
     }
 
     fn fail_with(&mut self, mut failure: Failure) -> Error {

@@ -70,6 +70,14 @@ pub fn sniff(bytes: &[u8]) -> Option<Framing> {
     }
 }
 
+/// Returns whether an answer looks like one JSON object on one line, which is how nearly all answers look that are
+/// not streamed.
+pub fn is_ordinary_document(answer: &[u8]) -> bool {
+    let answer = answer.trim_ascii();
+    // Several documents have a line each.
+    answer.starts_with(b"{") && answer.ends_with(b"}") && memchr::memchr(b'\n', answer).is_none()
+}
+
 /// Returns the bytes after white space and byte order marks.
 fn without_prefix(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes.trim_ascii_start();

@@ -94,11 +94,7 @@ impl ProviderError {
 /// an error code, `errors` or `"object": "error"`; or a finish reason states that the provider failed. A list
 /// reports an error if an entry has a non-empty `error` member.
 pub fn find_error_in_success(body: &[u8]) -> Option<ProviderError> {
-    /// Byte sequences that mark errors. A body that contains none of these sequences reports no error, and is
-    /// not parsed.
-    static MARKERS: LazyLock<[Finder<'static>; 4]> =
-        LazyLock::new(|| ["error\"", "\"error", "\"code\"", "\"insufficient_system"].map(Finder::new));
-    if MARKERS.iter().all(|marker| marker.find(body).is_none()) {
+    if !may_report_error(body) {
         return None;
     }
     match serde_json::from_slice::<Value>(body).ok()? {
@@ -112,6 +108,20 @@ pub fn find_error_in_success(body: &[u8]) -> Option<ProviderError> {
             .map(walk::read),
         _ => None,
     }
+}
+
+/// Returns false if a body contains none of the words that mark errors. Such a body is not parsed.
+fn may_report_error(body: &[u8]) -> bool {
+    /// The last one is part of a finish reason of Gemini, `MALFORMED_FUNCTION_CALL`.
+    static MARKERS: LazyLock<[Finder<'static>; 3]> =
+        LazyLock::new(|| ["\"code\"", "\"insufficient_system", "ALFORMED_"].map(Finder::new));
+    static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
+    // Text of an answer may contain the word. A name or a whole value has a quote at one end.
+    let is_quoted = |at: usize| {
+        let before = at.checked_sub(1).and_then(|at| body.get(at));
+        before == Some(&b'"') || body.get(at + 5) == Some(&b'"')
+    };
+    ERROR.find_iter(body).any(is_quoted) || MARKERS.iter().any(|marker| marker.find(body).is_some())
 }
 
 fn error_in_object(members: Map<String, Value>) -> Option<ProviderError> {
@@ -147,7 +157,8 @@ fn failed_finish_reason(members: &Map<String, Value>) -> Option<&str> {
     let choices = members.get("choices")?.as_array()?;
     let mut reasons = choices
         .iter()
-        .filter_map(|choice| choice.get("finish_reason")?.as_str());
+        .flat_map(|choice| [choice.get("finish_reason"), choice.get("native_finish_reason")])
+        .filter_map(|reason| reason?.as_str());
     reasons.find(|reason| FinishReason::from(*reason).is_failure())
 }
 

@@ -4,6 +4,7 @@ use super::lenient_item::lenient_item;
 use super::part::ItemPart;
 use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
 use crate::chat::{Content, Json, Role, UnknownFields};
+use crate::raw_object::RawObject;
 
 /// One element of the input of a request or of the output of a response.
 #[derive(Clone, PartialEq)]
@@ -61,6 +62,18 @@ pub enum Item {
     McpApprovalResponse(HostedItem),
     /// An item of another type, as raw JSON.
     Other(Json),
+}
+
+impl Item {
+    /// Returns false for an item of a known type that could not be decoded.
+    pub(super) fn is_readable(&self) -> bool {
+        let Self::Other(json) = self else { return true };
+        let kind = RawObject::parse(json.get()).and_then(|object| object.get("type").map(str::to_owned));
+        !matches!(
+            kind.as_deref(),
+            Some(r#""message""# | r#""reasoning""# | r#""function_call""#)
+        )
+    }
 }
 
 tagged_enum!(Item {

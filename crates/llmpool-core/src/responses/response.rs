@@ -233,6 +233,13 @@ impl Response {
         decode_repaired(json, repair_response)
     }
 
+    /// Returns whether the response has an item of output that can be read, or says why it has none: a status
+    /// other than `completed`.
+    pub fn has_readable_output(&self) -> bool {
+        let is_complete = matches!(self.status, None | Some(ResponseStatus::Completed));
+        self.has("output") && (!is_complete || self.output.iter().any(Item::is_readable))
+    }
+
     /// Returns the text of all messages in the output, concatenated without a separator. Empty if no message
     /// contains text. Leaves out reasoning that some providers put into messages.
     pub fn text(&self) -> String {

@@ -93,6 +93,9 @@ struct ChoiceFields<'a> {
     message: Option<DeltaFields<'a>>,
     #[serde(borrow)]
     finish_reason: Option<&'a RawValue>,
+    /// What the upstream of a router said, which may be an error where the finish reason is `stop`.
+    #[serde(borrow)]
+    native_finish_reason: Option<&'a RawValue>,
     #[serde(borrow)]
     usage: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -137,6 +140,9 @@ impl ChoiceFields<'_> {
     fn is_error(&self) -> bool {
         self.error.is_some_and(is_non_empty)
             || (self.is_finished() && FinishReason::from(self.finish_reason()).is_failure())
+            || self
+                .native_finish_reason
+                .is_some_and(|reason| FinishReason::from(reason.get().trim_matches('"')).is_failure())
     }
 
     fn has_content(&self) -> bool {

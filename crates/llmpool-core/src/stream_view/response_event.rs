@@ -50,7 +50,8 @@ fn facts_of(fields: &ResponseEventFields<'_>, data: &[u8]) -> EventFacts {
             let response = fields.response.map_or(data, |response| response.get().as_bytes());
             let summary = ResponseSummary::parse(response);
             facts.flags.error |= summary.failed;
-            facts.flags.content = true;
+            // A complete response without output is no answer.
+            facts.flags.content = summary.has_output || kind == "response.incomplete";
             facts.terminal = true;
             facts.usage = summary.usage;
         }
@@ -130,6 +131,7 @@ fn is_named_call(item: &str) -> bool {
 #[derive(Default)]
 struct ResponseSummary {
     failed: bool,
+    has_output: bool,
     /// JSON text of the token usage, with the field names of Chat Completions. `None` if the response reports
     /// no token count.
     usage: Option<Bytes>,
@@ -150,6 +152,8 @@ impl ResponseSummary {
             status: Option<&'a RawValue>,
             #[serde(borrow)]
             usage: Option<&'a RawValue>,
+            #[serde(borrow)]
+            output: Option<&'a RawValue>,
         }
         let fields: Fields<'_> = serde_json::from_slice(response).ok()?;
         let status = fields
@@ -159,6 +163,7 @@ impl ResponseSummary {
         let usage = usage.map(|usage| usage::to_chat(&usage));
         let usage = usage.filter(|usage| !usage.is_empty());
         Some(Self {
+            has_output: fields.output.is_some_and(is_non_empty),
             failed: matches!(status, Some(ResponseStatus::Failed | ResponseStatus::Cancelled)),
             usage: usage.and_then(|usage| serde_json::to_vec(&usage).ok().map(Bytes::from)),
         })

@@ -17,6 +17,27 @@ pub struct FailedResponse {
     pub message: Option<String>,
 }
 
+/// The code of a response that is complete, but has no output that a chat can contain.
+const NO_OUTPUT: &str = "no_output";
+
+impl FailedResponse {
+    pub(crate) fn no_output() -> Self {
+        Self {
+            code: Some(NO_OUTPUT.to_owned()),
+            message: Some("the response has no output that a chat can contain".to_owned()),
+        }
+    }
+
+    /// Returns what is wrong with the response, without text of the provider.
+    pub fn detail(&self) -> &'static str {
+        match self.code.as_deref() {
+            Some(NO_OUTPUT) => "a response without output that a chat can contain",
+            Some("response_not_ready") => "the response is not finished",
+            _ => "the response failed",
+        }
+    }
+}
+
 impl fmt::Debug for FailedResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FailedResponse")

@@ -16,11 +16,14 @@ use crate::translate::{FailedResponse, REASONING_SEPARATOR, usage};
 ///
 /// # Errors
 ///
-/// Returns an error if the response failed, was cancelled, or is not finished.
+/// Returns an error if the response failed, was cancelled, is not finished, or has no output.
 pub fn response_to_completion(response: Response) -> Result<ChatCompletion, FailedResponse> {
     let finish_reason = finish_reason(&response)?;
     let mut output = CompletionOutput::default();
     response.output.into_iter().for_each(|item| output.push(item));
+    if output.is_empty() && finish_reason == FinishReason::Stop {
+        return Err(FailedResponse::no_output());
+    }
     let usage = response.usage.as_ref().map(usage::to_chat);
     let mut completion = ChatCompletion {
         id: response.id,
@@ -52,6 +55,7 @@ pub(super) fn created(created_at: Option<&Json>) -> LenientU64 {
 /// The output items of a response, merged into one chat message.
 #[derive(Default)]
 struct CompletionOutput {
+    has_message: bool,
     content: MessageContent,
     /// Text of each reasoning item. Reasoning items without text are left out.
     reasoning: Vec<String>,
@@ -64,6 +68,7 @@ impl CompletionOutput {
     fn push(&mut self, item: Item) {
         match repair_item(item) {
             Item::Message(message) | Item::EasyMessage(message) => {
+                self.has_message = true;
                 self.content.push(message.content);
                 self.reasoning.append(&mut self.content.reasoning);
             }
@@ -78,6 +83,14 @@ impl CompletionOutput {
                 self.tool_calls.extend(call.map(ToolCallParts::into_chat));
             }
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.has_message
+            && self.reasoning.is_empty()
+            && self.reasoning_blocks.is_empty()
+            && self.tool_calls.is_empty()
+            && self.images.is_empty()
     }
 
     fn into_choice(self, finish_reason: FinishReason) -> Choice {

@@ -28,6 +28,11 @@ impl ChunkQueue {
         self.chunks.pop_front()
     }
 
+    /// Returns whether any delta has been added.
+    pub(super) fn has_output(&self) -> bool {
+        self.has_role
+    }
+
     /// Sets the id, model and creation time of later chunks to the values in `response`. Does not change a
     /// value that is absent in `response`.
     pub(super) fn set_response(&mut self, response: &Response) {

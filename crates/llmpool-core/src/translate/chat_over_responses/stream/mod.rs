@@ -16,7 +16,7 @@ use self::event_piece::{EventPiece, PieceKind};
 use self::output_items::{OutputItems, StreamedItem};
 use super::finish_reason::{failure, finish_reason};
 use super::lenient_items::repair_item;
-use crate::chat::{ChatChunk, EmptyObject, Json, UnknownFields};
+use crate::chat::{ChatChunk, EmptyObject, FinishReason, Json, UnknownFields};
 use crate::responses::{EventDecoder, EventKind, Item, Response, ResponseEvent, ResponseStatus};
 use crate::stream_view::EventRepeat;
 use crate::translate::FailedResponse;
@@ -189,10 +189,16 @@ impl EventToChunkTranslator {
         let finish_reason = finish_reason(&response)?;
         self.is_finished = true;
         self.chunks.set_response(&response);
+        let mut has_message = false;
         for (index, item) in std::mem::take(&mut response.output).into_iter().enumerate() {
             let item = repair_item(item);
+            has_message |= matches!(item, Item::Message(_) | Item::EasyMessage(_));
             let streamed = self.items.of_final_item(&item, index);
             push_unsent(streamed, item, &mut self.chunks);
+        }
+        let has_output = has_message || self.chunks.has_output();
+        if !has_output && finish_reason == FinishReason::Stop {
+            return Err(FailedResponse::no_output());
         }
         self.chunks
             .push_end(*response, finish_reason, self.items.has_tool_calls());

@@ -1,0 +1,135 @@
+//! Answers in which nothing can be read: always an error that says why, never an empty success. Time is paused.
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod support;
+
+use std::sync::Arc;
+
+use llmpool::chat::ChatRequest;
+use llmpool::responses::ResponsesRequest;
+use llmpool::{
+    ApiFormat, ApiKeyPool, Error, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible,
+    OpenAiResponsesCompatible, TargetSettings,
+};
+use serde_json::{Value, json};
+use support::{Action, ScriptedProvider, answer, stream_of};
+
+fn target(script: &Arc<ScriptedProvider>, api: ApiFormat) -> OpenAiCompatible {
+    let settings = TargetSettings {
+        api,
+        max_retries: 1,
+        ..TargetSettings::default()
+    };
+    OpenAiCompatible::builder(&ApiKeyPool::new("p", ["k"]).unwrap(), "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(script.clone())
+        .build()
+        .unwrap()
+}
+
+/// Makes a plain or a streamed call that is answered with `bytes`, and which fails.
+async fn failure_of(api: ApiFormat, stream: bool, bytes: Vec<u8>) -> Error {
+    let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+    let (target, request) = (target(&script, api), ChatRequest::user("hi"));
+    if !stream {
+        return target.chat(&request).await.unwrap_err();
+    }
+    match target.chat_stream(&request).await {
+        Ok(stream) => stream.into_response().await.unwrap_err(),
+        Err(error) => error,
+    }
+}
+
+fn response(output: &Value) -> Value {
+    json!({"id": "r", "object": "response", "status": "completed", "output": output, "usage": {"total_tokens": 5}})
+}
+
+fn completed(output: &Value) -> String {
+    json!({"type": "response.completed", "response": response(output)}).to_string()
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_without_output_is_an_error() {
+    let approval = json!([{"type": "mcp_approval_request", "id": "a", "arguments": "{}", "name": "n", "server_label": "s"}]);
+    for output in [
+        json!([]),
+        Value::Null,
+        json!([{"type": "message", "content": 5}]),
+        approval.clone(),
+    ] {
+        let plain = answer(200, "", &response(&output).to_string());
+        let error = failure_of(ApiFormat::Responses, false, plain.clone()).await;
+        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
+        assert!(error.to_string().contains("without output"), "{error}");
+        let stream = stream_of(&[completed(&output)]);
+        let error = failure_of(ApiFormat::Responses, true, stream.clone()).await;
+        assert_eq!(
+            error.kind(),
+            ErrorKind::Attempt(FailureKind::InvalidResponse),
+            "{output}"
+        );
+
+        let script = ScriptedProvider::new(move |number, _| {
+            Action::Send(if number == 0 {
+                plain.clone()
+            } else {
+                stream.clone()
+            })
+        });
+        let native = OpenAiResponsesCompatible::from_model(&target(&script, ApiFormat::Responses)).unwrap();
+        let request = ResponsesRequest::user("hi");
+        let is_native = native.create_response(&request).await.is_ok();
+        assert_eq!(is_native, output == approval, "a native client can read any item");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn failure_of_an_upstream_is_an_error() {
+    for (reason, native) in [
+        (json!("stop"), "error"),
+        (Value::Null, "error"),
+        (json!("stop"), "MALFORMED_FUNCTION_CALL"),
+        (json!("MALFORMED_FUNCTION_CALL"), "x"),
+    ] {
+        let choice = |name: &str| {
+            let choice = json!({"index": 0, name: {"role": "assistant", "content": "par"}, "finish_reason": reason, "native_finish_reason": native});
+            json!({"id": "c", "choices": [choice]}).to_string()
+        };
+        let plain = answer(200, "", &choice("message"));
+        let stream = stream_of(&[choice("delta"), "[DONE]".to_owned()]);
+        for (streamed, bytes) in [(false, plain), (true, stream)] {
+            let error = failure_of(ApiFormat::ChatCompletions, streamed, bytes).await;
+            assert_eq!(
+                error.kind(),
+                ErrorKind::Attempt(FailureKind::ServerError),
+                "{native}"
+            );
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn completion_without_a_message_is_an_error() {
+    for (choices, detail) in [
+        (json!([]), "a completion without choices"),
+        (json!([{"index": 0}]), "a choice without a message"),
+        (
+            json!([{"index": 0, "message": null, "finish_reason": null}]),
+            "a choice without a message",
+        ),
+    ] {
+        let plain = answer(200, "", &json!({"id": "c", "choices": choices}).to_string());
+        let error = failure_of(ApiFormat::ChatCompletions, false, plain).await;
+        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
+        assert!(error.to_string().contains(detail), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn message_without_text_is_an_answer_if_it_has_ended() {
+    let body = json!({"id": "c", "choices": [{"index": 0, "message": {"role": "assistant", "content": null}, "finish_reason": "stop"}]});
+    let bytes = answer(200, "", &body.to_string());
+    let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+    let target = target(&script, ApiFormat::ChatCompletions);
+    assert_eq!(target.chat(&ChatRequest::user("hi")).await.unwrap().text(), "");
+}
