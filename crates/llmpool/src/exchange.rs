@@ -203,6 +203,10 @@ pub(crate) async fn send_request(
                 now = clock::now();
             }
             Some(Err(SendError::StaleConnection)) => return Err(Failure::new(FailureKind::DeadConnection)),
+            Some(Err(SendError::HeadTooLarge)) => {
+                return Err(Failure::new(FailureKind::UnusableAnswer)
+                    .with_detail("the answer has more than 1024 headers, or more than 400 KiB of them"));
+            }
             Some(Err(SendError::ConnectionLost(error))) if error.is_parse() => {
                 return Err(Failure::new(FailureKind::InvalidResponse));
             }

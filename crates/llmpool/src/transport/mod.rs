@@ -11,6 +11,7 @@
 mod body;
 mod connect;
 mod connection;
+mod monitored_io;
 mod net;
 #[cfg(not(feature = "rustls"))]
 mod no_tls;
