@@ -183,15 +183,17 @@ pub(crate) async fn send_request(
         let connecting = target.connections.acquire();
         let connection = match within(connect_by.min(deadlines.deadline), pin!(connecting)).await {
             Some(Ok(connection)) => connection,
-            Some(Err(error)) => {
-                let message = Some(error.to_string());
-                return Err(Failure {
-                    message,
-                    ..Failure::new(FailureKind::Connect)
-                });
+            Some(Err(error)) => return Err(error.into_failure()),
+            None => {
+                let kind = if connect_by < deadlines.deadline {
+                    FailureKind::ConnectTimeout
+                } else {
+                    FailureKind::DeadlineExceeded
+                };
+                let (party, waited) = (target.connections.party(), clock::now().since(now));
+                let detail = format!("no connection to {party} within {:.1} s", waited.as_secs_f64());
+                return Err(Failure::new(kind).with_detail(detail));
             }
-            None if connect_by < deadlines.deadline => return Err(Failure::new(FailureKind::ConnectTimeout)),
-            None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         };
         on_send(true);
         let sending = transport::send(connection, target.connections.clone(), request());

@@ -154,7 +154,65 @@ async fn failed_connection_states_its_cause() {
     let target = target(Arc::new(Unreachable), 0);
     let error = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::Connect));
-    assert_eq!(error.provider_message(), Some("no route to host"));
+    assert!(
+        error
+            .to_string()
+            .contains("p/m: connection failed: no route to host; 1 attempt in"),
+        "{error}"
+    );
+    assert_eq!(error.provider_message(), None);
+}
+
+struct Silent;
+
+impl Connect for Silent {
+    fn connect(&self, _: &http::Uri) -> BoxFuture<'static, Result<Connected, ConnectError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn proxy_of(&self, origin: &http::Uri) -> Option<String> {
+        (origin.port_u16() == Some(81)).then(|| "proxy 10.0.0.1:3128 (HTTPS_PROXY)".to_owned())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_timeout_names_the_host_or_the_proxy() {
+    for (url, timeout, kind, text) in [
+        (
+            "http://u.example/v1?key=SECRET",
+            None,
+            FailureKind::ConnectTimeout,
+            "no connection to u.example:80 within 5.0 s",
+        ),
+        (
+            "https://u.example/v1",
+            Some(2 * SECOND),
+            FailureKind::DeadlineExceeded,
+            "no connection to u.example:443 within 2.0 s",
+        ),
+        (
+            "http://u.example:81/v1",
+            None,
+            FailureKind::ConnectTimeout,
+            "no connection to proxy 10.0.0.1:3128 (HTTPS_PROXY) within 5.0 s",
+        ),
+    ] {
+        let pool = ApiKeyPool::new("p", ["k"]).unwrap();
+        let settings = TargetSettings {
+            max_retries: 0,
+            ..TargetSettings::default()
+        };
+        let builder = OpenAiCompatible::builder(&pool, "m", url).settings(settings);
+        let target = builder.connector(Arc::new(Silent)).build().unwrap();
+        let options = CallOptions {
+            timeout,
+            ..CallOptions::default()
+        };
+        let request = ChatRequest::user("hi");
+        let error = target.chat_with(&request, &options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Attempt(kind));
+        assert!(error.to_string().contains(text), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
