@@ -357,3 +357,24 @@ async fn server_without_tls_behind_https_is_named() {
     assert_contains(&err, &[&text, "hint: use http:// in base_url"]);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refusal_of_a_forward_proxy_is_not_the_provider_s() {
+    let answer = "HTTP/1.1 407 Proxy Authentication Required\r\ncontent-length: 5\r\n\r\nhello";
+    let (port, connections) = answering(answer).await;
+    let proxy = format!("http://127.0.0.1:{port}");
+    let (_, err) = repeating_call("http://provider.invalid/v1", &[("HTTP_PROXY", &proxy)]);
+    let text = format!("proxy 127.0.0.1:{port} (HTTP_PROXY) requires valid credentials (407); 1 attempt in");
+    assert_contains(&err, &[&text]);
+    assert!(!err.contains("hello"), "{err}");
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_with_tls_behind_http_is_named() {
+    let (port, _, connections) = counting_tls_proxy(String::new()).await;
+    let (_, err) = repeating_call(&format!("http://127.0.0.1:{port}/v1"), &[]);
+    let text = format!("wrong endpoint: 127.0.0.1:{port} expects TLS; 1 attempt in");
+    assert_contains(&err, &[&text, "hint: use https:// in base_url"]);
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}

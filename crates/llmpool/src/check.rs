@@ -29,7 +29,7 @@ use crate::endpoint::Endpoint;
 use crate::exchange::{self, CallDeadlines};
 use crate::openai_compatible::OpenAiCompatible;
 use crate::options::Timeouts;
-use crate::secrets::{KeyLabel, mask_secrets};
+use crate::secrets::KeyLabel;
 use crate::stream::{RawEventStream, StreamLimits};
 use crate::target::Target;
 
@@ -300,11 +300,11 @@ async fn check_key(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
             check.models = models;
         }
         Err(failure) => {
+            let failure = provider.masked(failure);
             check.outcome = outcome_of(&failure);
             check.status = failure.status;
             check.detail = failure.detail.map(Cow::into_owned);
-            let secrets = provider.keys.iter().map(|key| &key.secret);
-            check.provider_message = failure.message.map(|message| mask_secrets(&message, secrets));
+            check.provider_message = failure.message;
         }
     }
     check

@@ -21,6 +21,7 @@ use crate::clock::{self, Timer};
 use crate::encoded_request::EncodedRequest;
 use crate::endpoint::Endpoint;
 use crate::limits::Permit;
+use crate::misdirected;
 use crate::options::Timeouts;
 use crate::stream::{RawEvent, RawEventStream, StreamLimits};
 use crate::target::Target;
@@ -209,10 +210,11 @@ pub(crate) async fn send_request(
                 return Err(Failure::new(FailureKind::UnusableAnswer)
                     .with_detail("the answer has more than 1024 headers, or more than 400 KiB of them"));
             }
-            Some(Err(SendError::ConnectionLost(error))) if error.is_parse() => {
-                return Err(Failure::new(FailureKind::InvalidResponse));
+            Some(Err(SendError::SpeaksTls)) => {
+                return Err(misdirected::expects_tls(&target.connections.party()));
             }
-            Some(Err(SendError::ConnectionLost(_))) => return Err(Failure::new(FailureKind::ConnectionLost)),
+            Some(Err(SendError::NotHttp)) => return Err(Failure::new(FailureKind::InvalidResponse)),
+            Some(Err(SendError::ConnectionLost)) => return Err(Failure::new(FailureKind::ConnectionLost)),
         }
     }
     Err(Failure::new(FailureKind::Connect))
@@ -392,7 +394,8 @@ pub(crate) async fn read_failure(
     let error = ProviderError::parse(&text);
     let get = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let headers = ErrorHeaders::parse(get, error.as_ref(), Some(clock::wall_now()));
-    classify(head.status.as_u16(), &headers, error.as_ref())
+    let failure = classify(head.status.as_u16(), &headers, error.as_ref());
+    misdirected::explain(failure, &head.headers, &text, || body.party())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -59,8 +59,12 @@ pub(crate) enum SendError {
     StaleConnection,
     /// The response has more headers than [`MAX_HEADERS`], or headers of more bytes than hyper's buffer.
     HeadTooLarge,
-    /// The connection broke before the head of the response was complete, or the response was not HTTP.
-    ConnectionLost(hyper::Error),
+    /// The other end speaks TLS, and the connection does not.
+    SpeaksTls,
+    /// The response is not HTTP.
+    NotHttp,
+    /// The connection broke before the head of the response was complete.
+    ConnectionLost,
 }
 
 impl Connection {
@@ -115,8 +119,20 @@ impl Connection {
                 Err(_) if self.is_reused && !self.record.has_read() => Err(SendError::StaleConnection),
                 // Boxed because it is rare.
                 Err(error) if error.error().is_parse_too_large() => Box::pin(self.parse_again()).await,
-                Err(error) => Err(SendError::ConnectionLost(error.into_error())),
+                Err(error) => Err(self.broken_by(error.error())),
             }
+        }
+    }
+
+    /// Returns the reason for an error of hyper that has ended the connection.
+    fn broken_by(&self, error: &hyper::Error) -> SendError {
+        if !error.is_parse() {
+            return SendError::ConnectionLost;
+        }
+        match self.remains.as_ref().map(|remains| &remains.read_buf[..]) {
+            // The type of an alert or handshake record, and the first byte of its version.
+            Some([0x15 | 0x16, 3, ..]) => SendError::SpeaksTls,
+            _ => SendError::NotHttp,
         }
     }
 
@@ -132,7 +148,7 @@ impl Connection {
         let (sender, driver) = builder
             .handshake(TokioIo::new(io))
             .await
-            .map_err(SendError::ConnectionLost)?;
+            .map_err(|error| self.broken_by(&error))?;
         (self.sender, self.driver) = (sender, Some(driver));
         self.awaits_head = false;
         // Hyper parses a response only after a request. This request is not written anywhere.
@@ -140,7 +156,7 @@ impl Connection {
         match poll_fn(|cx| self.poll_driven(cx, |cx| response.as_mut().poll(cx))).await {
             Ok(response) => Ok((response, self)),
             Err(error) if error.error().is_parse_too_large() => Err(SendError::HeadTooLarge),
-            Err(error) => Err(SendError::ConnectionLost(error.into_error())),
+            Err(error) => Err(self.broken_by(error.error())),
         }
     }
 

@@ -29,4 +29,5 @@ pub(crate) use body::{Body, MAX_DRAIN_BYTES, MAX_DRAIN_TIME, send};
 pub use connect::{BoxIo, Connect, ConnectError, Connected, Io};
 pub(crate) use connection::SendError;
 pub(crate) use net::NetConnector;
+pub(crate) use party::{Party, credentials_refused};
 pub(crate) use pool::{ConnectionPool, ConnectionPools};

@@ -42,6 +42,8 @@ pub(crate) struct Party {
     pub(crate) host: String,
     /// The proxy as [`Connect::proxy_of`](super::Connect::proxy_of) names it.
     pub(crate) proxy: Option<String>,
+    /// Whether the origin has the scheme `https`. If so, a proxy only sees a tunnel.
+    pub(crate) is_https: bool,
 }
 
 impl Party {
@@ -49,6 +51,7 @@ impl Party {
         Self {
             host: Address::of(origin).to_string(),
             proxy,
+            is_https: origin.scheme_str() == Some("https"),
         }
     }
 }
