@@ -20,9 +20,13 @@ use super::poll_gate::PollGate;
 /// might never return: once the task has used up its cooperative budget, tokio wakes the task at every IO
 /// operation.
 const MAX_DRIVES_PER_POLL: u32 = 32;
-/// Maximum number of headers of a response. Beyond 100, hyper's own maximum, the response head is parsed a
-/// second time, because a larger maximum in hyper costs two allocations per response.
+/// Maximum number of headers that hyper parses at once. A larger maximum costs two allocations per response.
+const MAX_HEADERS_AT_ONCE: usize = 100;
+/// Maximum number of headers of a response. A response head with more than [`MAX_HEADERS_AT_ONCE`] headers is
+/// parsed a second time.
 const MAX_HEADERS: usize = 1024;
+/// Number of bytes of a response head from which on hyper's buffer, which is a little larger, may be too small.
+const MAX_HEAD_BYTES: usize = 400 << 10;
 
 type Io = TokioIo<MonitoredIo>;
 type Driver = http1::Connection<Io, Full<Bytes>>;
@@ -118,7 +122,7 @@ impl Connection {
                 Err(error) if error.message().is_some() => Err(SendError::NotSent),
                 Err(_) if self.is_reused && !self.record.has_read() => Err(SendError::StaleConnection),
                 // Boxed because it is rare.
-                Err(error) if error.error().is_parse_too_large() => Box::pin(self.parse_again()).await,
+                Err(_) if self.unparsed_headers() > MAX_HEADERS_AT_ONCE => Box::pin(self.parse_again()).await,
                 Err(error) => Err(self.broken_by(error.error())),
             }
         }
@@ -126,14 +130,32 @@ impl Connection {
 
     /// Returns the reason for an error of hyper that has ended the connection.
     fn broken_by(&self, error: &hyper::Error) -> SendError {
-        if !error.is_parse() {
-            return SendError::ConnectionLost;
-        }
-        match self.remains.as_ref().map(|remains| &remains.read_buf[..]) {
+        match self.unparsed() {
+            _ if !error.is_parse() => SendError::ConnectionLost,
             // The type of an alert or handshake record, and the first byte of its version.
-            Some([0x15 | 0x16, 3, ..]) => SendError::SpeaksTls,
+            [0x15 | 0x16, 3, ..] => SendError::SpeaksTls,
+            _ if self.unparsed_headers() > MAX_HEADERS => SendError::HeadTooLarge,
+            head if head.len() > MAX_HEAD_BYTES => SendError::HeadTooLarge,
             _ => SendError::NotHttp,
         }
+    }
+
+    /// Returns the bytes that hyper has read but not used, if the connection ended before the head of a
+    /// response.
+    fn unparsed(&self) -> &[u8] {
+        self.remains.as_ref().map_or(&[], |remains| &remains.read_buf)
+    }
+
+    /// Returns the number of complete header lines, the status line included, of a response head that hyper did
+    /// not parse.
+    fn unparsed_headers(&self) -> usize {
+        let head = self.unparsed();
+        if !head.starts_with(b"HTTP/1.") {
+            return 0;
+        }
+        let end = head.windows(4).position(|end| end == b"\r\n\r\n");
+        let head = &head[..end.unwrap_or(head.len())];
+        head.iter().filter(|byte| **byte == b'\n').count()
     }
 
     /// Parses the response head again, with room for [`MAX_HEADERS`] headers. The rest of the request is not
@@ -150,12 +172,13 @@ impl Connection {
             .await
             .map_err(|error| self.broken_by(&error))?;
         (self.sender, self.driver) = (sender, Some(driver));
-        self.awaits_head = false;
         // Hyper parses a response only after a request. This request is not written anywhere.
         let mut response = Box::pin(self.sender.try_send_request(Request::default()));
         match poll_fn(|cx| self.poll_driven(cx, |cx| response.as_mut().poll(cx))).await {
-            Ok(response) => Ok((response, self)),
-            Err(error) if error.error().is_parse_too_large() => Err(SendError::HeadTooLarge),
+            Ok(response) => {
+                self.awaits_head = false;
+                Ok((response, self))
+            }
             Err(error) => Err(self.broken_by(error.error())),
         }
     }
