@@ -28,8 +28,8 @@ const MAX_HEADERS: usize = 1024;
 /// Number of bytes of a response head from which on hyper's buffer, which is a little larger, may be too small.
 const MAX_HEAD_BYTES: usize = 400 << 10;
 
-type Io = TokioIo<MonitoredIo>;
-type Driver = http1::Connection<Io, Full<Bytes>>;
+type HyperIo = TokioIo<MonitoredIo>;
+type HyperDriver = http1::Connection<HyperIo, Full<Bytes>>;
 
 /// An HTTP/1.1 connection, which carries one request and its response at a time.
 pub(crate) struct Connection {
@@ -37,12 +37,12 @@ pub(crate) struct Connection {
     /// The future that moves bytes between the socket and hyper. Once the connection is closed, the future is
     /// dropped and this field is `None`, because hyper fails an unsent request only when the future is
     /// dropped.
-    driver: Option<Driver>,
+    driver: Option<HyperDriver>,
     /// Whether a request was sent whose response head has not been read.
     awaits_head: bool,
     /// The byte stream, and the bytes that hyper has read but not used. `Some` if the driver ended while
     /// `awaits_head`.
-    remains: Option<http1::Parts<Io>>,
+    remains: Option<http1::Parts<HyperIo>>,
     record: Arc<IoRecord>,
     gate: Arc<PollGate>,
     /// The waker that hyper calls: the [`PollGate`], which does not wake the task while the task is polling.
@@ -236,7 +236,7 @@ impl Connection {
         if !is_open {
             let driver = self.driver.take();
             if self.awaits_head {
-                self.remains = driver.map(Driver::into_parts);
+                self.remains = driver.map(HyperDriver::into_parts);
             }
         }
         is_open
