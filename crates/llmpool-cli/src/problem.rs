@@ -75,12 +75,7 @@ pub(crate) fn exit_with(error: Error) -> ExitCode {
 pub(crate) fn print(error: &Error) {
     output::print_error(error);
     if let Some(message) = error.provider_message() {
-        let label = match error.kind() {
-            // No provider was reached: the message comes from the connection.
-            ErrorKind::Attempt(FailureKind::Connect) => "cause:",
-            _ => "provider message:",
-        };
-        output::error_detail(label, output::one_line(message));
+        output::error_detail("provider message:", output::one_line(message));
     }
     if let Some(hint) = error.help().or_else(|| hint_for(error)) {
         output::error_detail("hint:", hint);

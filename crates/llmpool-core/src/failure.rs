@@ -18,8 +18,7 @@ pub use classify::{classify, classify_in_stream};
 #[non_exhaustive]
 pub enum FailureKind {
     /// The request itself is invalid: a 4xx status such as 400, 404 or 422 that has no more specific meaning
-    /// and comes without a known error code. A redirect also counts as an invalid request, because redirects
-    /// are not followed.
+    /// and comes without a known error code.
     InvalidRequest,
     /// The prompt exceeds the model's context window: error code `context_length_exceeded`,
     /// `exceed_context_size_error` or similar.
@@ -60,7 +59,8 @@ pub enum FailureKind {
     /// unknown content coding, an event above the limit. The same request would get the same response.
     UnusableAnswer,
     /// The base URL names a place that does not answer requests of this API: it redirects, or expects the
-    /// other scheme (`http` or `https`).
+    /// other scheme (`http` or `https`). Redirects are not followed, because the redirected request would send
+    /// the API key to another host.
     WrongEndpoint,
     /// The certificate of the host was not accepted: it names another host, is expired, or is signed by an
     /// unknown issuer.

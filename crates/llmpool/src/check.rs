@@ -7,6 +7,7 @@
 //!
 //! A check neither waits for the configured limits nor counts towards them, and it changes no key's state.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ use crate::exchange::{self, CallDeadlines};
 use crate::openai_compatible::OpenAiCompatible;
 use crate::options::Timeouts;
 use crate::plain_answer;
-use crate::secrets::{KeyLabel, mask_secrets};
+use crate::secrets::KeyLabel;
 use crate::stream::{RawEventStream, StreamLimits};
 use crate::target::Target;
 
@@ -69,6 +70,9 @@ pub struct KeyCheck {
     pub outcome: KeyCheckOutcome,
     /// The HTTP status of the response. `None` if no complete response was received.
     pub status: Option<u16>,
+    /// What failed and where, such as `127.0.0.1:1 refused the connection`, in words of this library. `None` if
+    /// nothing failed, or if the other fields say it.
+    pub detail: Option<String>,
     /// The provider's error message, with keys masked. `None` if the provider sent no error message.
     pub provider_message: Option<String>,
     /// The ids in the model list that the provider sent for this key. `None` if the provider sent no model
@@ -133,6 +137,9 @@ pub struct CallCheck {
     pub failure: Option<FailureKind>,
     /// The HTTP status of the response. `None` if no response was received.
     pub status: Option<u16>,
+    /// What failed and where, such as `127.0.0.1:1 refused the connection`, in words of this library. `None` if
+    /// nothing failed, or if the other fields say it.
+    pub detail: Option<String>,
     /// The provider's error message, with keys masked. `None` if the provider sent no error message.
     pub provider_message: Option<String>,
     /// The number of received stream events that contain content. 0 if the call failed before the first
@@ -218,6 +225,7 @@ impl OpenAiCompatible {
             key: key.clone(),
             failure: None,
             status: None,
+            detail: None,
             provider_message: None,
             content_events: 0,
             stream_usage: StreamUsage::Unknown,
@@ -245,6 +253,7 @@ impl OpenAiCompatible {
             }
             check.failure = Some(failure.kind);
             check.status = failure.status.or(check.status);
+            check.detail = failure.detail.map(Cow::into_owned);
             check.provider_message = failure.message;
             return Some(check);
         }
@@ -272,6 +281,7 @@ async fn check_key(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
         key: provider.key(key).label.clone(),
         outcome: KeyCheckOutcome::Inconclusive(Inconclusive::UnexpectedResponse),
         status: None,
+        detail: None,
         provider_message: None,
         models: None,
         limits: None,
@@ -292,10 +302,11 @@ async fn check_key(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
             check.models = models;
         }
         Err(failure) => {
+            let failure = provider.masked(failure);
             check.outcome = outcome_of(&failure);
             check.status = failure.status;
-            let secrets = provider.keys.iter().map(|key| &key.secret);
-            check.provider_message = failure.message.map(|message| mask_secrets(&message, secrets));
+            check.detail = failure.detail.map(Cow::into_owned);
+            check.provider_message = failure.message;
         }
     }
     check
@@ -303,8 +314,12 @@ async fn check_key(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
 
 fn outcome_of(failure: &Failure) -> KeyCheckOutcome {
     let Some(status) = failure.status else {
+        let is_reached = !matches!(
+            failure.kind,
+            FailureKind::Certificate | FailureKind::WrongEndpoint
+        );
         return match failure.blame() {
-            Blame::Target => KeyCheckOutcome::Inconclusive(Inconclusive::ServerError),
+            Blame::Target if is_reached => KeyCheckOutcome::Inconclusive(Inconclusive::ServerError),
             _ => KeyCheckOutcome::Unreachable(failure.kind),
         };
     };

@@ -22,6 +22,7 @@ use crate::clock::{self, Timer};
 use crate::encoded_request::EncodedRequest;
 use crate::endpoint::Endpoint;
 use crate::limits::Permit;
+use crate::misdirected;
 use crate::options::Timeouts;
 use crate::plain_answer::{self, PlainAnswer};
 use crate::report::Conversion;
@@ -197,15 +198,17 @@ pub(crate) async fn send_request(
         let connecting = target.connections.acquire();
         let connection = match within(connect_by.min(deadlines.deadline), pin!(connecting)).await {
             Some(Ok(connection)) => connection,
-            Some(Err(error)) => {
-                let message = Some(error.to_string());
-                return Err(Failure {
-                    message,
-                    ..Failure::new(FailureKind::Connect)
-                });
+            Some(Err(error)) => return Err(error.into_failure()),
+            None => {
+                let kind = if connect_by < deadlines.deadline {
+                    FailureKind::ConnectTimeout
+                } else {
+                    FailureKind::DeadlineExceeded
+                };
+                let (party, waited) = (target.connections.party(), clock::now().since(now));
+                let detail = format!("no connection to {party} within {:.1} s", waited.as_secs_f64());
+                return Err(Failure::new(kind).with_detail(detail));
             }
-            None if connect_by < deadlines.deadline => return Err(Failure::new(FailureKind::ConnectTimeout)),
-            None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         };
         on_send(true);
         let sending = transport::send(connection, target.connections.clone(), request());
@@ -217,10 +220,15 @@ pub(crate) async fn send_request(
                 now = clock::now();
             }
             Some(Err(SendError::StaleConnection)) => return Err(Failure::new(FailureKind::DeadConnection)),
-            Some(Err(SendError::ConnectionLost(error))) if error.is_parse() => {
-                return Err(Failure::new(FailureKind::InvalidResponse));
+            Some(Err(SendError::HeadTooLarge)) => {
+                return Err(Failure::new(FailureKind::UnusableAnswer)
+                    .with_detail("the answer has more than 1024 headers, or more than 400 KiB of them"));
             }
-            Some(Err(SendError::ConnectionLost(_))) => return Err(Failure::new(FailureKind::ConnectionLost)),
+            Some(Err(SendError::SpeaksTls)) => {
+                return Err(misdirected::expects_tls(&target.connections.party()));
+            }
+            Some(Err(SendError::NotHttp)) => return Err(Failure::new(FailureKind::InvalidResponse)),
+            Some(Err(SendError::ConnectionLost)) => return Err(Failure::new(FailureKind::ConnectionLost)),
         }
     }
     Err(Failure::new(FailureKind::Connect))
@@ -300,7 +308,8 @@ pub(crate) async fn read_failure(
     let error = ProviderError::parse(&text);
     let get = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let headers = ErrorHeaders::parse(get, error.as_ref(), Some(clock::wall_now()));
-    classify(head.status.as_u16(), &headers, error.as_ref())
+    let failure = classify(head.status.as_u16(), &headers, error.as_ref());
+    misdirected::explain(failure, &head.headers, &text, || body.party())
 }
 
 fn request_id(headers: &HeaderMap) -> Option<String> {

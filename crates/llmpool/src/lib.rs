@@ -75,6 +75,7 @@ mod key_status;
 mod learned_capabilities;
 mod limits;
 mod list_models;
+mod misdirected;
 mod observe;
 mod openai_compatible;
 mod openai_compatible_builder;

@@ -1,6 +1,7 @@
 //! The keys of one provider, and the state that all calls to the provider share: limits and wait queues
 //! (admission), connections, and the record of which key created which resource (affinity).
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::HeaderValue;
@@ -82,6 +83,10 @@ impl Provider {
         ];
         for text in texts.into_iter().flatten() {
             *text = secrets::mask_secrets(text, self.keys.iter().map(|key| &key.secret));
+        }
+        // The detail of a redirect contains a path that the provider chose. Other details contain no such text.
+        if let (Some(300..=399), Some(Cow::Owned(detail))) = (failure.status, &mut failure.detail) {
+            *detail = secrets::mask_secrets(detail, self.keys.iter().map(|key| &key.secret));
         }
         failure
     }

@@ -20,7 +20,11 @@ use support::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn target(connector: Arc<dyn Connect>, max_retries: u32) -> OpenAiCompatible {
-    let pool = ApiKeyPool::new("p", ["k"]).unwrap();
+    target_with_key("k", connector, max_retries)
+}
+
+fn target_with_key(key: &str, connector: Arc<dyn Connect>, max_retries: u32) -> OpenAiCompatible {
+    let pool = ApiKeyPool::new("p", [key]).unwrap();
     let settings = TargetSettings {
         max_retries,
         timeouts: Timeouts {
@@ -179,7 +183,65 @@ async fn failed_connection_states_its_cause() {
     let target = target(Arc::new(Unreachable), 0);
     let error = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::Connect));
-    assert_eq!(error.provider_message(), Some("no route to host"));
+    assert!(
+        error
+            .to_string()
+            .contains("p/m: connection failed: no route to host; 1 attempt in"),
+        "{error}"
+    );
+    assert_eq!(error.provider_message(), None);
+}
+
+struct Silent;
+
+impl Connect for Silent {
+    fn connect(&self, _: &http::Uri) -> BoxFuture<'static, Result<Connected, ConnectError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn proxy_of(&self, origin: &http::Uri) -> Option<String> {
+        (origin.port_u16() == Some(81)).then(|| "proxy 10.0.0.1:3128 (HTTPS_PROXY)".to_owned())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn connection_timeout_names_the_host_or_the_proxy() {
+    for (url, timeout, kind, text) in [
+        (
+            "http://u.example/v1?key=SECRET",
+            None,
+            FailureKind::ConnectTimeout,
+            "no connection to u.example:80 within 5.0 s",
+        ),
+        (
+            "https://u.example/v1",
+            Some(2 * SECOND),
+            FailureKind::DeadlineExceeded,
+            "no connection to u.example:443 within 2.0 s",
+        ),
+        (
+            "http://u.example:81/v1",
+            None,
+            FailureKind::ConnectTimeout,
+            "no connection to proxy 10.0.0.1:3128 (HTTPS_PROXY) within 5.0 s",
+        ),
+    ] {
+        let pool = ApiKeyPool::new("p", ["k"]).unwrap();
+        let settings = TargetSettings {
+            max_retries: 0,
+            ..TargetSettings::default()
+        };
+        let builder = OpenAiCompatible::builder(&pool, "m", url).settings(settings);
+        let target = builder.connector(Arc::new(Silent)).build().unwrap();
+        let options = CallOptions {
+            timeout,
+            ..CallOptions::default()
+        };
+        let request = ChatRequest::user("hi");
+        let error = target.chat_with(&request, &options).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Attempt(kind));
+        assert!(error.to_string().contains(text), "{error}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,4 +318,51 @@ async fn failed_call_states_when_the_first_key_is_available() {
         error.retry_in().map(|wait| wait.as_secs_f64().round()),
         Some(40.0)
     );
+}
+
+/// Redirects are not followed: the request contains the key.
+#[tokio::test(start_paused = true)]
+async fn redirect_names_its_location_and_is_asked_once() {
+    for status in [301, 302, 307, 308] {
+        let bytes = answer(
+            status,
+            "location: https://h.example/v2/KEY-7/sk-canary-secret?key=SECRET\r\n",
+            "moved",
+        );
+        let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+        let error = target_with_key("KEY-7", script.clone(), 3)
+            .chat(&ChatRequest::user("hi"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::WrongEndpoint));
+        let text = error.to_string();
+        let expected = "wrong endpoint: redirected to https://h.example/v2/[key]/[key]; 1 attempt in";
+        assert!(text.contains(expected), "{text}");
+        let help = "set base_url to that URL without the endpoint, if it belongs to the provider";
+        assert_eq!((error.help(), error.status()), (Some(help), Some(status)));
+        assert_eq!(script.requests(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn complaint_about_a_missing_scheme_is_explained() {
+    let nginx = "<html><title>400 The plain HTTP request was sent to HTTPS port</title></html>";
+    let go = "Client sent an HTTP request to an HTTPS server.\n";
+    let alert = b"\x15\x03\x01\x00\x02\x02\x46".to_vec();
+    for bytes in [answer(400, "", nginx), answer(400, "", go), alert] {
+        let script = ScriptedProvider::new(move |_, _| Action::SendAndClose(bytes.clone()));
+        let error = target(script.clone(), 3)
+            .chat(&ChatRequest::user("hi"))
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::WrongEndpoint));
+        assert!(
+            error
+                .to_string()
+                .contains("scripted:80 expects TLS; 1 attempt in"),
+            "{error}"
+        );
+        assert_eq!(error.help(), Some("use https:// in base_url"));
+        assert_eq!(script.requests(), 1);
+    }
 }

@@ -74,7 +74,7 @@ fn cause(status: u16, headers: &ErrorHeaders, error: &ProviderError) -> (Failure
     let certain = |kind| (kind, Certainty::Certain);
     match status {
         // Redirects are not followed, because the redirected request would send the API key to another host.
-        300..=399 => certain(FailureKind::InvalidRequest),
+        300..=399 => certain(FailureKind::WrongEndpoint),
         401 if known_or_credit() == Some(FailureKind::NoQuota) => certain(FailureKind::NoQuota),
         401 => certain(FailureKind::InvalidKey),
         402 => certain(FailureKind::NoQuota),

@@ -13,6 +13,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 
 use super::connection::{Connection, SendError};
+use super::party::Party;
 use super::pool::ConnectionPool;
 use crate::clock::{self, Timer};
 
@@ -99,6 +100,11 @@ impl Body {
             })
             .await;
         });
+    }
+
+    /// Returns the names of the host and of the proxy, for error messages.
+    pub(crate) fn party(&self) -> Party {
+        self.pool.party()
     }
 
     /// Returns the next bytes of the body, or `None` at the end of the body.

@@ -4,6 +4,7 @@ use std::fmt;
 
 use futures_core::future::BoxFuture;
 use http::{HeaderValue, Uri};
+use llmpool_core::failure::{Failure, FailureKind};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A bidirectional byte stream, such as a TCP or TLS connection. Implemented by all types with the required
@@ -21,6 +22,14 @@ pub trait Connect: Send + Sync + 'static {
     /// Opens a connection for requests to `origin`, a URI with the provider's scheme and host, its port if
     /// specified, and the path `/`. Dropping the future cancels the connection attempt.
     fn connect(&self, origin: &Uri) -> BoxFuture<'static, Result<Connected, ConnectError>>;
+
+    /// Returns a description of the proxy that leads to `origin`, for error messages, such as
+    /// `proxy 10.0.0.1:3128 (HTTPS_PROXY)`. Returns `None` if connections lead to the provider itself. The
+    /// description must contain no credentials.
+    fn proxy_of(&self, origin: &Uri) -> Option<String> {
+        let _ = origin;
+        None
+    }
 }
 
 /// An open connection to a provider or a proxy.
@@ -56,24 +65,37 @@ impl fmt::Debug for Connected {
 
 /// The error of a connection that could not be opened.
 #[derive(Debug)]
-pub struct ConnectError(Box<dyn std::error::Error + Send + Sync>);
+pub struct ConnectError(Box<Failure>);
 
 impl ConnectError {
-    /// Creates an error from its cause: another error, or a message.
+    /// Creates an error from its cause: another error, or a message. The text of the cause and of its sources
+    /// becomes part of the error message of the call, so it must contain no secret.
     pub fn new(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self(cause.into())
+        let cause = cause.into();
+        let mut detail = cause.to_string();
+        let mut source = cause.source();
+        while let Some(error) = source {
+            detail = format!("{detail}: {error}");
+            source = error.source();
+        }
+        Failure::new(FailureKind::Connect).with_detail(detail).into()
+    }
+
+    pub(crate) fn into_failure(self) -> Failure {
+        *self.0
+    }
+}
+
+/// `failure` has a detail, which becomes the error message.
+impl From<Failure> for ConnectError {
+    fn from(failure: Failure) -> Self {
+        Self(Box::new(failure))
     }
 }
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        f.write_str(self.0.detail.as_deref().unwrap_or(self.0.kind.as_str()))
     }
 }
 

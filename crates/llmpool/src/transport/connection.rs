@@ -3,7 +3,6 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -12,15 +11,25 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connect::{BoxIo, Connected};
+use super::connect::Connected;
+use super::monitored_io::{IoRecord, MonitoredIo};
 use super::poll_gate::PollGate;
 
 /// Maximum number of times that one poll moves bytes between the socket and hyper. Without a maximum, a poll
 /// might never return: once the task has used up its cooperative budget, tokio wakes the task at every IO
 /// operation.
 const MAX_DRIVES_PER_POLL: u32 = 32;
+/// Maximum number of headers that hyper parses at once. A larger maximum costs two allocations per response.
+const MAX_HEADERS_AT_ONCE: usize = 100;
+/// Maximum number of headers of a response. A response head with more than [`MAX_HEADERS_AT_ONCE`] headers is
+/// parsed a second time.
+const MAX_HEADERS: usize = 1024;
+/// Number of bytes of a response head from which on hyper's buffer, which is a little larger, may be too small.
+const MAX_HEAD_BYTES: usize = 400 << 10;
+
+type HyperIo = TokioIo<MonitoredIo>;
+type HyperDriver = http1::Connection<HyperIo, Full<Bytes>>;
 
 /// An HTTP/1.1 connection, which carries one request and its response at a time.
 pub(crate) struct Connection {
@@ -28,9 +37,13 @@ pub(crate) struct Connection {
     /// The future that moves bytes between the socket and hyper. Once the connection is closed, the future is
     /// dropped and this field is `None`, because hyper fails an unsent request only when the future is
     /// dropped.
-    driver: Option<http1::Connection<TokioIo<ReadMonitor>, Full<Bytes>>>,
-    /// Whether any byte was received since the last request was sent.
-    has_read: Arc<AtomicBool>,
+    driver: Option<HyperDriver>,
+    /// Whether a request was sent whose response head has not been read.
+    awaits_head: bool,
+    /// The byte stream, and the bytes that hyper has read but not used. `Some` if the driver ended while
+    /// `awaits_head`.
+    remains: Option<http1::Parts<HyperIo>>,
+    record: Arc<IoRecord>,
     gate: Arc<PollGate>,
     /// The waker that hyper calls: the [`PollGate`], which does not wake the task while the task is polling.
     waker: Waker,
@@ -48,25 +61,30 @@ pub(crate) enum SendError {
     /// A reused connection closed before any byte of the response was received. Most likely, the provider
     /// closed the connection before the request arrived.
     StaleConnection,
-    /// The connection broke before the head of the response was complete, or the response was not HTTP.
-    ConnectionLost(hyper::Error),
+    /// The response has more headers than [`MAX_HEADERS`], or headers of more bytes than hyper's buffer.
+    HeadTooLarge,
+    /// The other end speaks TLS, and the connection does not.
+    SpeaksTls,
+    /// The response is not HTTP.
+    NotHttp,
+    /// The connection broke before the head of the response was complete.
+    ConnectionLost,
 }
 
 impl Connection {
     /// Performs the HTTP handshake. Returns the connection in a box, because a connection is large and is
     /// moved several times per call.
     pub(super) async fn open(connected: Connected) -> Result<Box<Self>, hyper::Error> {
-        let has_read = Arc::<AtomicBool>::default();
-        let io = ReadMonitor {
-            io: connected.io,
-            has_read: has_read.clone(),
-        };
+        let record = Arc::<IoRecord>::default();
+        let io = MonitoredIo::new(connected.io, record.clone());
         let (sender, driver) = http1::handshake(TokioIo::new(io)).await?;
         let gate = PollGate::new();
         Ok(Box::new(Self {
             sender,
             driver: Some(driver),
-            has_read,
+            awaits_head: false,
+            remains: None,
+            record,
             waker: gate.clone().into(),
             gate,
             absolute_form: connected.absolute_form,
@@ -81,7 +99,7 @@ impl Connection {
         self.gate.enter(Waker::noop());
         let is_open = self.drive();
         self.gate.leave();
-        is_open && self.sender.is_ready()
+        is_open && self.sender.is_ready() && !self.record.is_read_only()
     }
 
     /// Passes a request to hyper. The returned future waits for the response head. It does not contain the
@@ -90,19 +108,78 @@ impl Connection {
         mut self: Box<Self>,
         mut request: Request<Full<Bytes>>,
     ) -> impl Future<Output = Result<(Response<Incoming>, Box<Self>), SendError>> {
-        self.has_read.store(false, Ordering::Relaxed);
+        self.record.start_request();
+        self.awaits_head = true;
         self.prepare(&mut request);
         let mut response = Box::pin(self.sender.try_send_request(request));
         async move {
             let result = poll_fn(|cx| self.poll_driven(cx, |cx| response.as_mut().poll(cx))).await;
             match result {
-                Ok(response) => Ok((response, self)),
-                Err(error) if error.message().is_some() => Err(SendError::NotSent),
-                Err(_) if self.is_reused && !self.has_read.load(Ordering::Relaxed) => {
-                    Err(SendError::StaleConnection)
+                Ok(response) => {
+                    self.awaits_head = false;
+                    Ok((response, self))
                 }
-                Err(error) => Err(SendError::ConnectionLost(error.into_error())),
+                Err(error) if error.message().is_some() => Err(SendError::NotSent),
+                Err(_) if self.is_reused && !self.record.has_read() => Err(SendError::StaleConnection),
+                // Boxed because it is rare.
+                Err(_) if self.unparsed_headers() > MAX_HEADERS_AT_ONCE => Box::pin(self.parse_again()).await,
+                Err(error) => Err(self.broken_by(error.error())),
             }
+        }
+    }
+
+    /// Returns the reason for an error of hyper that has ended the connection.
+    fn broken_by(&self, error: &hyper::Error) -> SendError {
+        match self.unparsed() {
+            _ if !error.is_parse() => SendError::ConnectionLost,
+            // The type of an alert or handshake record, and the first byte of its version.
+            [0x15 | 0x16, 3, ..] => SendError::SpeaksTls,
+            _ if self.unparsed_headers() > MAX_HEADERS => SendError::HeadTooLarge,
+            head if head.len() > MAX_HEAD_BYTES => SendError::HeadTooLarge,
+            _ => SendError::NotHttp,
+        }
+    }
+
+    /// Returns the bytes that hyper has read but not used, if the connection ended before the head of a
+    /// response.
+    fn unparsed(&self) -> &[u8] {
+        self.remains.as_ref().map_or(&[], |remains| &remains.read_buf)
+    }
+
+    /// Returns the number of complete header lines, the status line included, of a response head that hyper did
+    /// not parse.
+    fn unparsed_headers(&self) -> usize {
+        let head = self.unparsed();
+        if !head.starts_with(b"HTTP/1.") {
+            return 0;
+        }
+        let end = head.windows(4).position(|end| end == b"\r\n\r\n");
+        let head = &head[..end.unwrap_or(head.len())];
+        head.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    /// Parses the response head again, with room for [`MAX_HEADERS`] headers. The rest of the request is not
+    /// sent, and the connection cannot carry another request.
+    async fn parse_again(mut self: Box<Self>) -> Result<(Response<Incoming>, Box<Self>), SendError> {
+        let Some(remains) = self.remains.take() else {
+            return Err(SendError::HeadTooLarge);
+        };
+        let io = MonitoredIo::read_only(remains.read_buf, remains.io.into_inner());
+        let mut builder = http1::Builder::new();
+        builder.max_headers(MAX_HEADERS);
+        let (sender, driver) = builder
+            .handshake(TokioIo::new(io))
+            .await
+            .map_err(|error| self.broken_by(&error))?;
+        (self.sender, self.driver) = (sender, Some(driver));
+        // Hyper parses a response only after a request. This request is not written anywhere.
+        let mut response = Box::pin(self.sender.try_send_request(Request::default()));
+        match poll_fn(|cx| self.poll_driven(cx, |cx| response.as_mut().poll(cx))).await {
+            Ok(response) => {
+                self.awaits_head = false;
+                Ok((response, self))
+            }
+            Err(error) => Err(self.broken_by(error.error())),
         }
     }
 
@@ -157,59 +234,11 @@ impl Connection {
         let mut cx = Context::from_waker(&self.waker);
         let is_open = Pin::new(driver).poll(&mut cx).is_pending();
         if !is_open {
-            self.driver = None;
+            let driver = self.driver.take();
+            if self.awaits_head {
+                self.remains = driver.map(HyperDriver::into_parts);
+            }
         }
         is_open
-    }
-}
-
-/// A byte stream that records whether any byte was read from it.
-struct ReadMonitor {
-    io: BoxIo,
-    has_read: Arc<AtomicBool>,
-}
-
-impl AsyncRead for ReadMonitor {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buf.filled().len();
-        let read = Pin::new(&mut self.io).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.has_read.store(true, Ordering::Relaxed);
-        }
-        read
-    }
-}
-
-impl AsyncWrite for ReadMonitor {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 }

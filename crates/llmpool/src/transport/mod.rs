@@ -11,17 +11,23 @@
 mod body;
 mod connect;
 mod connection;
+mod monitored_io;
 mod net;
+mod no_proxy;
 #[cfg(not(feature = "rustls"))]
 mod no_tls;
+mod party;
 mod poll_gate;
 mod pool;
+mod proxy;
 mod tcp;
 #[cfg(feature = "rustls")]
 mod tls;
+mod tunnel;
 
 pub(crate) use body::{Body, MAX_DRAIN_BYTES, MAX_DRAIN_TIME, send};
 pub use connect::{BoxIo, Connect, ConnectError, Connected, Io};
 pub(crate) use connection::SendError;
 pub(crate) use net::NetConnector;
+pub(crate) use party::{Party, credentials_refused};
 pub(crate) use pool::{ConnectionPool, ConnectionPools};

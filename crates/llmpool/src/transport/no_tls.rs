@@ -1,7 +1,7 @@
 //! Stands in for the TLS connector if the feature `rustls` is off.
 
 use http::Uri;
-use hyper_util::client::proxy::matcher::Intercept;
+use tokio::net::TcpStream;
 
 use super::connect::{ConnectError, Connected};
 
@@ -10,7 +10,7 @@ use super::connect::{ConnectError, Connected};
 pub(super) struct NoTls {}
 
 impl NoTls {
-    pub(super) async fn connect(self, _: Uri, _: Option<Intercept>) -> Result<Connected, ConnectError> {
+    pub(super) async fn connect(self, _: TcpStream, _: &Uri) -> Result<Connected, ConnectError> {
         Err(ConnectError::new(
             "https:// URLs need the feature `rustls` of the crate llmpool",
         ))

@@ -15,6 +15,7 @@ use llmpool_core::time::Timestamp;
 
 use super::connect::{Connect, ConnectError, origin_of};
 use super::connection::Connection;
+use super::party::Party;
 use crate::clock;
 
 /// The maximum number of idle connections in the pool of one origin.
@@ -78,6 +79,11 @@ impl ConnectionPool {
         // Boxed because the future is large, and most calls reuse a connection.
         let opened = Box::pin(Connection::open(connected)).await;
         opened.map_err(ConnectError::new)
+    }
+
+    /// Returns the names of the host and of the proxy, for error messages.
+    pub(crate) fn party(&self) -> Party {
+        Party::new(&self.origin, self.connector.proxy_of(&self.origin))
     }
 
     /// Puts a connection into the pool after a complete response, or closes the connection if it cannot be

@@ -1,17 +1,35 @@
-//! Opens TCP connections, and checks the URLs of proxies.
+//! Opens TCP connections, and describes why a connection could not be opened.
 
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::proxy::matcher::Intercept;
+use llmpool_core::failure::{Failure, FailureKind};
+use tokio::net::TcpStream;
+use tower_service::Service;
 
 use super::connect::ConnectError;
+use super::party::Address;
+use super::proxy::Proxy;
 
 const KEEPALIVE: Duration = Duration::from_secs(30);
 
-/// Returns a connector for TCP connections with `TCP_NODELAY` and keepalive probes.
-pub(super) fn tcp() -> HttpConnector {
+/// Opens a TCP connection to the host of `origin`, or to `proxy` if it is `Some`. The connection has
+/// `TCP_NODELAY` and keepalive probes.
+pub(super) async fn connect(origin: &Uri, proxy: Option<&Proxy>) -> Result<TcpStream, ConnectError> {
+    let uri = match proxy {
+        Some(proxy) => proxy.uri()?,
+        None => origin,
+    };
+    match connector().call(uri.clone()).await {
+        Ok(io) => Ok(io.into_inner()),
+        Err(error) => Err(describe(&error, &Address::of(uri), proxy).into()),
+    }
+}
+
+fn connector() -> HttpConnector {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_nodelay(true);
@@ -22,16 +40,32 @@ pub(super) fn tcp() -> HttpConnector {
     connector
 }
 
-/// Returns the URL of a proxy. Fails if the scheme of the URL is not `http`, because TLS and SOCKS proxies
-/// are not supported.
-pub(super) fn http_proxy(proxy: &Intercept) -> Result<Uri, ConnectError> {
-    match proxy.uri().scheme_str() {
-        Some("http") => Ok(proxy.uri().clone()),
-        other => {
-            let scheme = other.unwrap_or("none");
-            Err(ConnectError::new(format!(
-                "unsupported proxy scheme {scheme}; use an http:// proxy"
-            )))
+/// Returns the failure of a connection to `address`, which is the address of `proxy` if there is one.
+fn describe(error: &(dyn Error + 'static), address: &Address, proxy: Option<&Proxy>) -> Failure {
+    let name = proxy.map_or_else(|| address.to_string(), Proxy::to_string);
+    // The type of the error is private, and this is its only sign of a failed name lookup.
+    let detail = if error.to_string() == "dns error" {
+        match proxy {
+            Some(_) => format!("cannot find the host of {name}"),
+            None => format!("cannot find host {}", address.host),
         }
+    } else {
+        let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+        match cause.map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => format!("{name} refused the connection"),
+            Some(io::ErrorKind::TimedOut) => format!("{name} did not answer"),
+            Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
+                format!("{name} is unreachable")
+            }
+            _ => match cause {
+                Some(cause) => format!("no connection to {name}: {cause}"),
+                None => format!("no connection to {name}: {error}"),
+            },
+        }
+    };
+    let failure = Failure::new(FailureKind::Connect).with_detail(detail);
+    match proxy {
+        Some(proxy) => failure.with_help(proxy.help()),
+        None => failure,
     }
 }

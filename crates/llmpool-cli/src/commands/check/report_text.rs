@@ -99,6 +99,7 @@ fn key_details(key: &KeyCheck, model: &str) -> String {
         reason,
         not_listed.then(|| "model not in the list".to_owned()),
         status.map(|status| status.to_string()),
+        key.detail.clone(),
         key.provider_message.as_deref().map(quote),
         key.limits.and_then(limits),
         Some(format!("{:.2}s", key.elapsed.as_secs_f64())),
@@ -151,6 +152,7 @@ fn call_details(call: &CallCheck) -> String {
         .map(|elapsed| format!("first content {:.2}s", elapsed.as_secs_f64()));
     join([
         Some(result),
+        call.detail.clone(),
         call.provider_message.as_deref().map(quote),
         usage.map(str::to_owned),
         call.limits.and_then(limits).or_else(no_limits),

@@ -84,7 +84,7 @@ fn status_and_code_determine_the_cause() {
         (500, "", ServerError, Certain),
         (503, "", Overloaded, Certain),
         (529, "", Overloaded, Certain),
-        (302, "", InvalidRequest, Certain),
+        (302, "", WrongEndpoint, Certain),
     ];
     for (status, body, kind, certainty) in table {
         assert_eq!(classify_body(status, body), (kind, certainty), "{status} {body}");

@@ -1,0 +1,142 @@
+//! Responses that show that a request went to the wrong place: redirects, refusals of a proxy, and complaints
+//! about a request without TLS.
+
+use http::{HeaderMap, Uri, header};
+use llmpool_core::failure::{Failure, FailureKind};
+
+use crate::transport::{Party, credentials_refused};
+
+/// Maximum length of a path in the detail of a failure, in bytes. A longer path is not shown. It is not cut,
+/// because the half of a key would not be masked.
+const MAX_PATH: usize = 200;
+/// Texts with which servers answer a request without TLS on a port for TLS, in lower case: nginx, Go, Apache and
+/// its relatives.
+const EXPECTS_TLS: [&[u8]; 3] = [
+    b"plain http request was sent to https port",
+    b"http request to an https server",
+    b"speaking plain http to an ssl-enabled server port",
+];
+
+/// Returns `failure`, the failure of a response with an error status, with the kind and the detail of a wrong
+/// place if the response shows one.
+pub(crate) fn explain(
+    failure: Failure,
+    headers: &HeaderMap,
+    body: &[u8],
+    party: impl Fn() -> Party,
+) -> Failure {
+    match failure.status {
+        Some(300..=399) => Failure {
+            kind: FailureKind::WrongEndpoint,
+            ..failure
+        }
+        .with_detail(redirect(headers, &party()))
+        .with_help("set base_url to that URL without the endpoint, if it belongs to the provider"),
+        Some(400) => match party() {
+            party if !party.is_https && complains_about_http(body) => Failure {
+                status: failure.status,
+                ..expects_tls(&party)
+            },
+            _ => failure,
+        },
+        Some(407) => match party() {
+            // The text of the answer comes from the proxy, and not from the provider.
+            Party {
+                proxy: Some(proxy),
+                is_https: false,
+                ..
+            } => Failure {
+                status: failure.status,
+                ..credentials_refused(proxy)
+            },
+            _ => failure,
+        },
+        _ => failure,
+    }
+}
+
+/// Returns the failure of a request without TLS to a host that expects TLS.
+pub(crate) fn expects_tls(party: &Party) -> Failure {
+    Failure::new(FailureKind::WrongEndpoint)
+        .with_detail(format!("{} expects TLS", party.host))
+        .with_help("use https:// in base_url")
+}
+
+fn complains_about_http(body: &[u8]) -> bool {
+    let body = body.to_ascii_lowercase();
+    EXPECTS_TLS
+        .iter()
+        .any(|text| body.windows(text.len()).any(|part| part == *text))
+}
+
+/// Describes a redirect, without the query and the credentials of the location, which may be secret.
+fn redirect(headers: &HeaderMap, party: &Party) -> String {
+    let location = headers
+        .get(header::LOCATION)
+        .and_then(|value| value.to_str().ok());
+    let uri = location.and_then(|location| location.trim().parse::<Uri>().ok());
+    let Some(uri) = uri else {
+        return match location {
+            Some(_) => "redirected to a location that is not a URL".to_owned(),
+            None => "redirected without a location".to_owned(),
+        };
+    };
+    let path = if uri.path().len() > MAX_PATH {
+        "/…"
+    } else {
+        uri.path()
+    };
+    match (uri.scheme_str(), uri.host()) {
+        (Some(scheme), Some(host)) => {
+            let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+            format!("redirected to {scheme}://{host}{port}{path}")
+        }
+        _ => format!("redirected to {path} on the same host, {}", party.host),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn redirects_are_described_without_secrets() {
+        let party = || Party {
+            host: "h:443".to_owned(),
+            proxy: None,
+            is_https: true,
+        };
+        let long = format!("https://h/{}", "x".repeat(400));
+        for (location, expected) in [
+            (Some("https://h/v2/x?key=SECRET"), "redirected to https://h/v2/x"),
+            (
+                Some("https://me:SECRET@h:8443/v2#SECRET"),
+                "redirected to https://h:8443/v2",
+            ),
+            (
+                Some("/login?next=SECRET"),
+                "redirected to /login on the same host, h:443",
+            ),
+            (
+                Some("not a url SECRET"),
+                "redirected to a location that is not a URL",
+            ),
+            (Some(""), "redirected to a location that is not a URL"),
+            (Some(long.as_str()), "redirected to https://h/…"),
+            (None, "redirected without a location"),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(location) = location.and_then(|text| HeaderValue::from_str(text).ok()) {
+                headers.insert(header::LOCATION, location);
+            }
+            let failure = Failure {
+                status: Some(307),
+                ..Failure::new(FailureKind::WrongEndpoint)
+            };
+            let explained = explain(failure, &headers, b"", party);
+            assert_eq!(explained.detail.as_deref(), Some(expected));
+        }
+    }
+}
