@@ -188,6 +188,16 @@ pub enum Certainty {
     Ambiguous,
 }
 
+/// What failed, and what to do about it, in words of this library. Contains no text of the provider, no key and no
+/// prompt, so it may be logged. Both texts start with a lower-case letter and have no full stop at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explanation {
+    /// What failed and where, such as `cannot find host api.example.com`.
+    pub detail: Option<Cow<'static, str>>,
+    /// An edit or a command that solves the problem.
+    pub help: Option<Cow<'static, str>>,
+}
+
 /// The failure of one attempt: the cause, and the details that the provider reported.
 #[derive(Clone, PartialEq)]
 pub struct Failure {
@@ -205,17 +215,13 @@ pub struct Failure {
     /// Whether [`retry_after`](Failure::retry_after) is only the time of a reset. Depending on the provider,
     /// requests are admitted from that time on or earlier.
     pub is_limit_reset: bool,
-    /// What failed and where, in words of this library, such as `cannot find host api.example.com`. Contains no
-    /// text of the provider, no key and no prompt. May be logged. Starts with a lower-case letter, without a
-    /// full stop at the end.
-    pub detail: Option<Cow<'static, str>>,
-    /// What to do about the failure: an edit or a command. Follows the rules of [`detail`](Self::detail).
-    pub help: Option<Cow<'static, str>>,
+    /// What failed, and what to do about it, in words of this library. Boxed, since few failures need it.
+    pub explanation: Option<Box<Explanation>>,
     /// The error code that the provider sent, such as `rate_limit_exceeded`. A numeric code is converted to
     /// text.
     pub code: Option<String>,
     /// The name of the request parameter that the provider rejects, such as `stream_options`.
-    pub param: Option<String>,
+    pub param: Option<Box<str>>,
     /// The error message that the provider sent. Returned to the caller but never logged, because the message
     /// may quote the prompt.
     pub message: Option<String>,
@@ -232,8 +238,7 @@ impl Failure {
             status: None,
             retry_after: None,
             is_limit_reset: false,
-            detail: None,
-            help: None,
+            explanation: None,
             code: None,
             param: None,
             message: None,
@@ -241,20 +246,26 @@ impl Failure {
         }
     }
 
-    /// Sets the [`detail`](Self::detail).
-    pub fn with_detail(self, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            detail: Some(detail.into()),
-            ..self
-        }
+    /// Returns what failed and where: see [`Explanation::detail`].
+    pub fn detail(&self) -> Option<&str> {
+        self.explanation.as_ref()?.detail.as_deref()
     }
 
-    /// Sets the [`help`](Self::help).
-    pub fn with_help(self, help: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            help: Some(help.into()),
-            ..self
-        }
+    /// Returns what to do about the failure: see [`Explanation::help`].
+    pub fn help(&self) -> Option<&str> {
+        self.explanation.as_ref()?.help.as_deref()
+    }
+
+    /// Sets what failed and where: see [`Explanation::detail`].
+    pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
+        self.explanation.get_or_insert_default().detail = Some(detail.into());
+        self
+    }
+
+    /// Sets what to do about the failure: see [`Explanation::help`].
+    pub fn with_help(mut self, help: impl Into<Cow<'static, str>>) -> Self {
+        self.explanation.get_or_insert_default().help = Some(help.into());
+        self
     }
 
     /// Returns the party to blame for the failure.
@@ -272,7 +283,7 @@ impl fmt::Debug for Failure {
             .field("certainty", &self.certainty)
             .field("status", &self.status)
             .field("retry_after", &self.retry_after)
-            .field("detail", &self.detail)
+            .field("detail", &self.detail())
             .field("code", &self.code.as_deref().map(redact_unless_code))
             .finish_non_exhaustive()
     }

@@ -7,7 +7,6 @@
 //!
 //! A check neither waits for the configured limits nor counts towards them, and it changes no key's state.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -253,7 +252,7 @@ impl OpenAiCompatible {
             }
             check.failure = Some(failure.kind);
             check.status = failure.status.or(check.status);
-            check.detail = failure.detail.map(Cow::into_owned);
+            check.detail = failure.detail().map(str::to_owned);
             check.provider_message = failure.message;
             return Some(check);
         }
@@ -305,7 +304,7 @@ async fn check_key(target: &Target, key: KeyId, timeout: Duration) -> KeyCheck {
             let failure = provider.masked(failure);
             check.outcome = outcome_of(&failure);
             check.status = failure.status;
-            check.detail = failure.detail.map(Cow::into_owned);
+            check.detail = failure.detail().map(str::to_owned);
             check.provider_message = failure.message;
         }
     }

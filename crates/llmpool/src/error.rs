@@ -71,12 +71,12 @@ impl Error {
     /// Creates the error of a failed attempt. If the provider said how long to wait,
     /// [`retry_in`](Self::retry_in) returns that duration.
     pub(crate) fn from_failure(failure: Failure) -> Self {
-        let message = match &failure.detail {
+        let message = match failure.detail() {
             Some(detail) => format!("{}: {detail}", failure.kind),
             None => failure.kind.as_str().to_owned(),
         };
         let mut error = Self::new(ErrorKind::Attempt(failure.kind), message);
-        error.0.help = failure.help.as_deref().map(str::to_owned);
+        error.0.help = failure.help().map(str::to_owned);
         error.0.retry_in = failure.retry_after;
         error.0.failure = Some(failure);
         error
@@ -246,7 +246,11 @@ impl fmt::Display for Error {
             write!(f, "{}: ", report.target)?;
         }
         f.write_str(message)?;
-        let has_detail = matches!(&self.0.failure, Some(Failure { detail: Some(_), .. }));
+        let has_detail = self
+            .0
+            .failure
+            .as_ref()
+            .is_some_and(|failure| failure.detail().is_some());
         write_attempts(f, report, if has_detail { "; " } else { " after " })?;
         match retry_in {
             Some(wait) if !wait.is_zero() && self.is_temporary() => {

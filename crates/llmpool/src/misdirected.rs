@@ -136,7 +136,7 @@ mod tests {
                 ..Failure::new(FailureKind::WrongEndpoint)
             };
             let explained = explain(failure, &headers, b"", party);
-            assert_eq!(explained.detail.as_deref(), Some(expected));
+            assert_eq!(explained.detail(), Some(expected));
         }
     }
 }

@@ -185,7 +185,7 @@ fn is_list(body: &[u8]) -> bool {
 
 /// Says what to do about an HTML page, where the base URL is likely to be wrong.
 pub(crate) fn with_base_url_hint(target: &Target, failure: Failure) -> Failure {
-    if failure.detail.as_deref() != Some(HTML_PAGE) {
+    if failure.detail() != Some(HTML_PAGE) {
         return failure;
     }
     let Some(url) = base_url::suggested(&target.base_url) else {

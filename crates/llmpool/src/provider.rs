@@ -1,7 +1,6 @@
 //! The keys of one provider, and the state that all calls to the provider share: limits and wait queues
 //! (admission), connections, and the record of which key created which resource (affinity).
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::HeaderValue;
@@ -75,18 +74,20 @@ impl Provider {
     /// Replaces each key of this provider by `[key]` in the texts of `failure`, because providers sometimes
     /// repeat a key in an error message.
     pub(crate) fn masked(&self, mut failure: Failure) -> Failure {
-        let texts = [
-            &mut failure.message,
-            &mut failure.code,
-            &mut failure.param,
-            &mut failure.request_id,
-        ];
+        let masked = |text: &str| secrets::mask_secrets(text, self.keys.iter().map(|key| &key.secret));
+        let texts = [&mut failure.message, &mut failure.code, &mut failure.request_id];
         for text in texts.into_iter().flatten() {
-            *text = secrets::mask_secrets(text, self.keys.iter().map(|key| &key.secret));
+            *text = masked(text);
+        }
+        if let Some(param) = &mut failure.param {
+            *param = masked(param).into();
         }
         // The detail of a redirect contains a path that the provider chose. Other details contain no such text.
-        if let (Some(300..=399), Some(Cow::Owned(detail))) = (failure.status, &mut failure.detail) {
-            *detail = secrets::mask_secrets(detail, self.keys.iter().map(|key| &key.secret));
+        if matches!(failure.status, Some(300..=399))
+            && let Some(detail) = failure.detail()
+        {
+            let detail = masked(detail);
+            failure = failure.with_detail(detail);
         }
         failure
     }

@@ -61,7 +61,7 @@ fn with_wait(
         retry_after: retry_after.or(limit_reset),
         is_limit_reset: retry_after.is_none() && limit_reset.is_some(),
         code: error.code.clone(),
-        param: error.param.clone(),
+        param: error.param.clone().map(Into::into),
         message: error.message.clone(),
         ..Failure::new(kind)
     }

@@ -98,7 +98,7 @@ mod tests {
         ] {
             let failure = unusable(answer.as_bytes());
             assert_eq!(failure.kind, kind, "{answer}");
-            assert_eq!(failure.detail.as_deref(), Some(detail), "{answer}");
+            assert_eq!(failure.detail(), Some(detail), "{answer}");
             assert_eq!(failure.message.as_deref(), message, "{answer}");
         }
     }

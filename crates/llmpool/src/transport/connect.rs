@@ -95,7 +95,7 @@ impl From<Failure> for ConnectError {
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.detail.as_deref().unwrap_or(self.0.kind.as_str()))
+        f.write_str(self.0.detail().unwrap_or(self.0.kind.as_str()))
     }
 }
 

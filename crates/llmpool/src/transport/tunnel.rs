@@ -104,7 +104,7 @@ mod tests {
         let opened = open(ours, &proxy, &Uri::from_static("https://api.x.com/")).await;
         let failure = opened.err().map(|error| {
             let failure = error.into_failure();
-            (failure.kind, failure.detail.unwrap().into_owned())
+            (failure.kind, failure.detail().unwrap().to_owned())
         });
         (answering.await.unwrap(), failure)
     }
