@@ -58,6 +58,7 @@ mod call;
 mod chat_chunks;
 mod chat_encoder;
 pub mod check;
+mod cleaned_key;
 mod clock;
 mod embed;
 mod encoded_request;
