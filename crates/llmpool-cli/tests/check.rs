@@ -125,6 +125,52 @@ async fn verdict_of_a_key_depends_on_its_list_of_models() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_and_notes_of_keys_are_shown() {
+    let simulator = simulator(SCENARIO).await;
+    let folder = Folder::new();
+    let file = file(&simulator.url(), "small", &KEYS[..1]).replace(
+        r#""sk-canary-fine""#,
+        r#"{"key": "'sk-canary-fine'", "name": "team-a", "note": "Ann's, till June"}"#,
+    );
+    folder.write("provider.json", &file);
+    let run = |arguments: &[&str]| {
+        let (code, out, err) = llmpool(&folder.0, arguments, "", &[]);
+        assert!(
+            code == 0 && !out.contains("canary") && !err.contains("canary"),
+            "{out}{err}"
+        );
+        (masked(&out), err)
+    };
+    let (out, err) = run(&["check"]);
+    let expected = "  key-1 team-a (#)  accepted  #s note: Ann's, till June\n";
+    assert!(out.replace(", note", " note").contains(expected), "{out}");
+    assert!(err.contains("the key is surrounded by quotes"), "{err}");
+    let (out, _) = run(&["check", "--json"]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let key = &report[0]["keys"][0];
+    assert_eq!(
+        (&key["name"], &key["note"]),
+        (&"team-a".into(), &"Ann's, till June".into())
+    );
+    let (out, _) = run(&["config", "show"]);
+    assert!(out.contains("key-1 team-a (#), note: Ann's, till June"), "{out}");
+    run(&["chat", "-m", "small", "--state", "keys.state", "Hello"]);
+    let (out, _) = run(&["status", "--state", "keys.state"]);
+    assert!(out.contains("IN FLIGHT  NOTE\n"), "{out}");
+    assert!(
+        out.contains("p         key-1 team-a (#)  healthy            0          Ann's, till June\n"),
+        "{out}"
+    );
+    let (out, _) = run(&["status", "--state", "keys.state", "--json"]);
+    let status: Value = serde_json::from_str(&out).unwrap();
+    let key = &status["keys"][0];
+    assert_eq!(
+        (&key["name"], &key["note"]),
+        (&"team-a".into(), &"Ann's, till June".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn list_shown_for_any_key_is_inconclusive() {
     let simulator = simulator("{}").await;
     let (code, report) = json(&file(&simulator.url(), "any", &["k"]), &[]);

@@ -19,7 +19,7 @@
 //! | [`translate`] | translation between Chat Completions and Responses |
 //! | [`sse`], [`sse_writer`], [`stream_view`] | server-sent events: decoding, encoding, classification |
 //! | [`framing`] | what the bytes of an answer are, and conversion between documents and event streams |
-//! | [`api_format`], [`provider_profile`] | formats and peculiarities of providers |
+//! | [`api_format`], [`provider_profile`], [`schema_limits`] | formats, peculiarities and limits of providers |
 //! | [`failure`], [`provider_error`], [`rate_headers`] | classification of failed requests |
 //! | [`limits`] | limiter, wait queue, buckets, windows, key and target health |
 //! | [`routing`] | attempts and retries of one call, and the retry budget of a target |
@@ -49,6 +49,7 @@ pub mod rate_headers;
 mod raw_object;
 pub mod responses;
 pub mod routing;
+pub mod schema_limits;
 pub mod seeded_rng;
 pub mod sse;
 pub mod sse_writer;

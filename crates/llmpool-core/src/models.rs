@@ -4,6 +4,8 @@
 //!
 //! Invariant: `Debug` output contains the IDs of the models, and no other text from the provider.
 
+mod listing;
+
 use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::wire_object::{partial_debug, wire_object};
 use crate::chat::{LenientU64, UnknownFields};
@@ -41,14 +43,21 @@ impl ModelList {
         decode_cleaned(json, |json| crate::chat::from_json(json))
     }
 
-    /// Decodes a model list from the body of a response. Accepts a list object, or a bare array of models,
-    /// which some providers send. Returns `None` if the body is neither of the two.
+    /// Decodes a model list from the body of a response, in OpenAI's format or in any format that servers are
+    /// known to send:
+    ///
+    /// - a bare array, or a list that is called `models`, `result`, `results`, `items`, `list` or `model_list`,
+    ///   also one object further down;
+    /// - models that are texts, or whose ID is called `name`, `model`, `model_name` or `slug`;
+    /// - an object that contains the models by their IDs.
+    ///
+    /// Every model of the result has an ID; entries without one are left out. Returns `None` if the body
+    /// contains no list, or a list in which no entry has an ID.
     pub fn decode_lenient(json: &[u8]) -> Option<Self> {
-        if json.trim_ascii_start().starts_with(b"[") {
-            let models: Vec<Model> = decode_cleaned(json, |json| crate::chat::from_json(json)).ok()?;
-            return Some(Self::new(models));
-        }
-        Self::decode(json).ok().filter(|list| list.has("data"))
+        let has_ids = |list: &Self| list.data.iter().all(|model| model.id.is_some());
+        let list = Self::decode(json).ok();
+        let list = list.filter(|list| !list.data.is_empty() && has_ids(list));
+        list.or_else(|| listing::find(json).map(Self::new))
     }
 }
 

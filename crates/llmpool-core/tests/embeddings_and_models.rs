@@ -158,6 +158,42 @@ fn model_lists_are_created_and_decoded() {
     );
 }
 
+#[test]
+fn model_lists_of_every_shape_are_read() {
+    for (body, expected) in [
+        (r#"["a"]"#, &["a"][..]),
+        (r#"[{"id":"a"},{"name":"b"}]"#, &["a", "b"]),
+        (r#"{"models":[{"name":"models/a","model":"x"}]}"#, &["models/a"]),
+        (r#"{"models":[{"model":"a:latest"}]}"#, &["a:latest"]),
+        (r#"{"data":["a",{"id":"b"},7,null,{}]}"#, &["a", "b"]),
+        (r#"{"data":[{"id":"a"},{"object":"model"}]}"#, &["a"]),
+        (r#"{"data":{"models":[{"slug":"a"}]}}"#, &["a"]),
+        (r#"{"data":{"a":{},"b":{"id":"x"}}}"#, &["a", "b"]),
+        (r#"{"success":true,"result":[{"model_name":"a"}]}"#, &["a"]),
+        (r#"{"data":null,"models":["a"]}"#, &["a"]),
+        (r#"{"data":[]}"#, &[]),
+    ] {
+        let list = ModelList::decode_lenient(body.as_bytes()).unwrap_or_else(|| panic!("{body}"));
+        let ids: Vec<_> = list.data.iter().filter_map(|model| model.id.as_deref()).collect();
+        assert_eq!(
+            (ids.as_slice(), list.data.len()),
+            (expected, expected.len()),
+            "{body}"
+        );
+    }
+    for body in [
+        "",
+        "7",
+        "{}",
+        r#"{"data":null}"#,
+        r#"{"data":[7]}"#,
+        r#"{"data":{"error":{"message":"m"}}}"#,
+        r#"{"error":{"message":"m"}}"#,
+    ] {
+        assert!(ModelList::decode_lenient(body.as_bytes()).is_none(), "{body}");
+    }
+}
+
 // U08
 #[test]
 fn debug_of_embeddings_and_models_shows_no_user_text() {

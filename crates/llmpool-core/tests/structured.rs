@@ -259,12 +259,8 @@ fn every_schema_is_in_the_strict_subset() {
     }
     let wide = schema::<Wide>();
     let left = wide.pointer("/$defs/Recursive/anyOf/1/properties/of/properties/left");
-    let bare = json!({"$ref": "#/$defs/Recursive"});
-    assert_eq!(
-        left,
-        Some(&bare),
-        "a recursive reference is not inlined for its description"
-    );
+    let described = json!({"description": "Left of it.", "anyOf": [{"$ref": "#/$defs/Recursive"}]});
+    assert_eq!(left, Some(&described));
     // A transparent struct has the schema of its field.
     let names = |schema: &Value| schema["required"].clone();
     assert_eq!(names(&schema::<Wide>()), names(&schema::<Transparent>()));
@@ -276,12 +272,145 @@ fn doc_comments_become_descriptions() {
     assert_eq!(order["description"], "An order of the shop.");
     let described = |pointer: &str| order.pointer(pointer).unwrap()["description"].clone();
     assert_eq!(described("/properties/number"), "As printed on the bill.");
-    // No keyword may accompany `$ref`, so this reference is inlined.
-    assert_eq!(described("/properties/buyer"), "Who pays.");
+    // No keyword may accompany `$ref`, so the description stands beside an `anyOf`. The definition is shared.
+    let buyer = json!({"description": "Who pays.", "anyOf": [{"$ref": "#/$defs/Person"}]});
+    assert_eq!(order["properties"]["buyer"], buyer);
     assert_eq!(described("/properties/delivery"), "Where to.");
     assert_eq!(described("/$defs/Person"), "A person.");
     assert_eq!(described("/$defs/State/anyOf/1"), "The money came.");
     assert_eq!(described("/$defs/Payment/anyOf/1"), "By card.");
+}
+
+#[test]
+#[allow(dead_code, reason = "only their schemas are of interest")]
+fn definition_names_have_only_letters_that_providers_accept() {
+    #[derive(JsonSchema)]
+    struct Größe {
+        zentimeter: u32,
+    }
+    #[derive(JsonSchema)]
+    #[schemars(rename = "Page/u8 %~")]
+    struct Page {
+        of: u8,
+    }
+    #[derive(JsonSchema)]
+    #[allow(non_camel_case_types, reason = "the name is of interest")]
+    struct Page_u8___ {
+        of: u16,
+    }
+    #[derive(JsonSchema)]
+    struct Holder {
+        size: Größe,
+        page: Page,
+        other: Page_u8___,
+        pages: Vec<Page>,
+    }
+    let schema = schema::<Holder>();
+    assert_strict(&schema);
+    let names: Vec<_> = schema["$defs"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["Gr__e", "Page_u8____", "Page_u8___"]);
+    assert_eq!(schema["properties"]["size"], json!({"$ref": "#/$defs/Gr__e"}));
+    assert_eq!(
+        schema["properties"]["pages"]["items"],
+        json!({"$ref": "#/$defs/Page_u8____"})
+    );
+    assert_eq!(
+        schema["properties"]["other"],
+        json!({"$ref": "#/$defs/Page_u8___"})
+    );
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+struct Parcel {
+    #[serde(flatten)]
+    terms: Option<Terms>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// How it is sent.
+    state: Option<State>,
+    #[serde(default, skip_serializing_if = "is_card_none")]
+    card: Card,
+    /// Always written, so that the model must say it.
+    #[serde(default)]
+    weight: u32,
+}
+
+fn is_card_none(card: &Card) -> bool {
+    card.digits.is_empty()
+}
+
+impl Default for Card {
+    fn default() -> Self {
+        Self {
+            digits: String::new(),
+            active: false,
+        }
+    }
+}
+
+#[test]
+fn fields_that_may_be_absent_are_nullable() {
+    let schema = schema::<Parcel>();
+    assert_strict(&schema);
+    let expected = json!({
+        "urgent": {"type": ["boolean", "null"]},
+        "days": {"type": ["integer", "null"]},
+        "labels": {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "null"}]},
+        "state": {"description": "How it is sent.", "anyOf": [{"$ref": "#/$defs/State"}, {"type": "null"}]},
+        "card": {"anyOf": [{"$ref": "#/$defs/Card"}, {"type": "null"}]},
+        "weight": {"type": "integer", "description": "Always written, so that the model must say it."},
+    });
+    for (name, property) in expected.as_object().unwrap() {
+        assert_eq!(&schema["properties"][name], property, "{name}");
+    }
+}
+
+#[test]
+fn null_stands_for_a_field_that_may_be_absent() {
+    let mut parcel = Parcel {
+        terms: None,
+        labels: Vec::new(),
+        state: None,
+        card: Card::default(),
+        weight: 7,
+    };
+    let mut reply =
+        json!({"urgent": null, "days": null, "labels": null, "state": null, "card": null, "weight": 7});
+    assert_eq!(
+        parse_reply::<Parcel>(&completion_of(&reply.to_string())).unwrap(),
+        parcel
+    );
+    reply["urgent"] = json!(true);
+    reply["days"] = json!(3);
+    parcel.terms = Some(Terms {
+        urgent: true,
+        days: 3,
+    });
+    assert_eq!(
+        parse_reply::<Parcel>(&completion_of(&reply.to_string())).unwrap(),
+        parcel
+    );
+    reply["labels"] = json!([null]);
+    assert_eq!(
+        error::<Parcel>(&reply.to_string()),
+        "the reply does not fit the requested type: *[0]: invalid type: null, expected a string"
+    );
+}
+
+#[test]
+fn non_zero_integers_are_integers() {
+    #[derive(JsonSchema)]
+    #[allow(dead_code, reason = "only its schema is of interest")]
+    struct Counts {
+        a: std::num::NonZeroI32,
+        b: Option<std::num::NonZeroI8>,
+        c: std::num::NonZeroU64,
+    }
+    let properties = &schema::<Counts>()["properties"];
+    let nullable = json!({"type": ["integer", "null"]});
+    let expected = json!({"a": {"type": "integer"}, "b": nullable, "c": {"type": "integer"}});
+    assert_eq!(*properties, expected);
 }
 
 fn schema_error<T: JsonSchema>() -> (String, Unsupported, String) {
@@ -453,6 +582,37 @@ fn invalid_json_is_reported_with_line_and_column() {
         error::<Card>("x"),
         "the reply is not valid JSON at line 1, column 1"
     );
+}
+
+#[test]
+fn deep_replies_and_numbers_out_of_range_are_named() {
+    let deep = format!("{{\"a\": {}{}}}", "[".repeat(200), "]".repeat(200));
+    let reply = parse_reply::<Value>(&completion_of(&deep));
+    assert_eq!(reply, Err(ReplyError::TooDeep { limit: 127 }));
+    assert_eq!(
+        reply.unwrap_err().to_string(),
+        "the reply is nested more than 127 levels deep"
+    );
+    let allowed = format!("{}{}", "[".repeat(127), "]".repeat(127));
+    parse_reply::<Value>(&completion_of(&allowed)).unwrap();
+    let place = "a number of the reply at line 1, column 14 is out of range";
+    assert_eq!(error::<Item>("{\"price\":1e400}"), place);
+    assert_eq!(error::<Value>("{\"price\":1e400}"), place);
+    assert_eq!(
+        error::<Value>("```json\n[-1e400]\n```"),
+        "a number of the reply at line 2, column 7 is out of range"
+    );
+}
+
+#[test]
+fn reply_is_the_choice_that_text_returns() {
+    let choice = |index: u32, digits: &str| json!({"index": index, "message": {"content": format!("{{\"digits\":\"{digits}\",\"active\":true}}")}});
+    for choices in [[choice(1, "b"), choice(0, "a")], [choice(2, "b"), choice(1, "a")]] {
+        let completion: ChatCompletion = serde_json::from_value(json!({"choices": choices})).unwrap();
+        let card = parse_reply::<Card>(&completion).unwrap();
+        assert_eq!(card, serde_json::from_str(&completion.text()).unwrap());
+        assert_eq!(card.digits, "a");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatRequest, StreamOptions};
 use llmpool_core::responses::{Reasoning, ResponsesRequest, TextOptions};
+use llmpool_core::schema_limits;
 use llmpool_core::translate::{self, TranslatedRequest};
 use serde::ser::SerializeMap;
 
@@ -21,6 +22,7 @@ pub(crate) struct ChatEncoder<'a> {
 
 impl RequestEncoder for ChatEncoder<'_> {
     fn encode(&self, target: &Target) -> Result<EncodedRequest, Error> {
+        target.check_schemas(|| schema_limits::check_chat(self.request))?;
         match target.format {
             ApiFormat::ChatCompletions => self.encode_chat(target),
             ApiFormat::Responses => self.encode_responses(target),

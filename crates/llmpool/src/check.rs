@@ -87,11 +87,13 @@ pub struct KeyCheck {
 }
 
 impl KeyCheck {
-    /// Returns whether the model list that the provider sent for this key contains `model`. `None` if the
-    /// provider sent no model list.
+    /// Returns whether the model list that the provider sent for this key contains `model`, with or without
+    /// `models/` in front, which Gemini lists but does not require in requests. `None` if the provider sent no
+    /// model list.
     pub fn lists(&self, model: &str) -> Option<bool> {
         let models = self.models.as_ref()?;
-        Some(models.iter().any(|listed| listed == model))
+        let is_named = |listed: &String| listed == model || listed.strip_prefix("models/") == Some(model);
+        Some(models.iter().any(is_named))
     }
 }
 
@@ -380,7 +382,7 @@ async fn list_models(
 
 fn model_names(body: &[u8]) -> Option<Vec<String>> {
     let list = ModelList::decode_lenient(body)?;
-    list.data.into_iter().map(|model| model.id).collect()
+    Some(list.data.into_iter().filter_map(|model| model.id).collect())
 }
 
 async fn call(

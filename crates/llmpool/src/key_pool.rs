@@ -54,9 +54,8 @@ impl ApiKeyPool {
         keys: impl IntoIterator<Item = (Secret, KeyLimits)>,
     ) -> Result<Self, Error> {
         let entries = keys.into_iter().map(|(secret, limits)| KeyEntry {
-            secret,
             limits,
-            quota_group: None,
+            ..KeyEntry::from(secret)
         });
         Self::from_entries(provider_id, entries)
     }
@@ -64,11 +63,14 @@ impl ApiKeyPool {
     /// Creates a pool from key entries. An entry can name an account, which its key shares with other keys:
     /// see [`KeyEntry::quota_group`].
     ///
-    /// Fails in the same cases as [`with_limits`](Self::with_limits).
+    /// Fails in the same cases as [`with_limits`](Self::with_limits), if two keys have the same name, and if a
+    /// name or a note is too long, contains a control character or contains a key.
     pub fn from_entries(
         provider_id: impl Into<String>,
         keys: impl IntoIterator<Item = KeyEntry>,
     ) -> Result<Self, Error> {
+        let keys: Vec<KeyEntry> = keys.into_iter().collect();
+        check_texts(&keys)?;
         let mut entries: Vec<KeyEntry> = Vec::new();
         let mut known: Vec<ApiKey> = Vec::new();
         for (position, entry) in keys.into_iter().enumerate() {
@@ -87,7 +89,7 @@ impl ApiKeyPool {
             per_minute
                 .map_err(|error| Error::new(ErrorKind::Config, format!("key {}: {error}", position + 1)))?;
             known.push(ApiKey {
-                label: secret.label(position + 1),
+                label: entry.label(position + 1),
                 secret: secret.clone(),
                 authorization,
                 bare,
@@ -207,6 +209,25 @@ impl fmt::Debug for KeyLease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("KeyLease").field(self.label()).finish()
     }
+}
+
+/// Checks the names and notes of keys. The error names a key by its position, because its label has the name.
+fn check_texts(entries: &[KeyEntry]) -> Result<(), Error> {
+    let secrets = entries.iter().map(|entry| &entry.secret);
+    for (at, entry) in entries.iter().enumerate() {
+        if let Some((_, problem)) = entry.invalid_text(secrets.clone()) {
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("key {}: {problem}", at + 1),
+            ));
+        }
+        let is_namesake = |other: &KeyEntry| other.has_name_of(entry);
+        if let Some(other) = entries[..at].iter().position(is_namesake) {
+            let problem = format!("keys {} and {} have the same name", other + 1, at + 1);
+            return Err(Error::new(ErrorKind::Config, problem).with_help("give each key a name of its own"));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -352,7 +373,6 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn strictest_limits_of_its_keys_apply_to_an_account() {
         let entry = |key: &str, quota_group: Option<&str>, rpm, learn| KeyEntry {
-            secret: key.into(),
             limits: KeyLimits {
                 limits: Limits {
                     rpm: Some(rpm),
@@ -363,6 +383,7 @@ mod tests {
                 ..KeyLimits::default()
             },
             quota_group: quota_group.map(str::to_owned),
+            ..KeyEntry::from(key)
         };
         let entries = [
             entry("a", Some("x"), 60, true),

@@ -59,6 +59,7 @@ mod call;
 mod chat_chunks;
 mod chat_encoder;
 pub mod check;
+mod cleaned_key;
 mod clock;
 mod document_buffer;
 mod embed;

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::limits::KeyLimits;
 
+use crate::cleaned_key::CleanedKey;
 use crate::error::{Error, ErrorKind};
 use crate::key_entry::KeyEntry;
 use crate::key_pool::ApiKeyPool;
@@ -81,13 +82,20 @@ impl Providers {
     ///
     /// Fails with [`ErrorKind::Config`] if a variable has an invalid value.
     pub fn from_env_with(env: Environment<'_>) -> Result<Option<Self>, Error> {
-        let Some(key) = env("OPENAI_API_KEY").filter(|key| !key.trim().is_empty()) else {
+        const KEY: &str = "OPENAI_API_KEY";
+        let text = env(KEY).unwrap_or_default();
+        let text = CleanedKey::new(text.trim());
+        if text.key.is_empty() {
             return Ok(None);
-        };
+        }
+        let warning = text.removed().map(|removed| {
+            let message = format!("the key is surrounded by {removed}, which llmpool leaves out");
+            Diagnostic::about_file(KEY, message, "remove them from the variable")
+        });
         let base_url = env("OPENAI_BASE_URL").filter(|url| !url.trim().is_empty());
         let base_url = base_url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
         crate::base_url::endpoint(&base_url, "chat/completions")?;
-        let pool = ApiKeyPool::new("openai", [Secret::from(key.trim())])?;
+        let pool = ApiKeyPool::new("openai", [Secret::from(text.key)])?;
         let open = Some(OpenProvider {
             pool,
             base_url,
@@ -101,7 +109,7 @@ impl Providers {
             shared: Arc::new(Shared {
                 models: BTreeMap::new(),
                 open,
-                warnings: Vec::new(),
+                warnings: warning.into_iter().collect(),
             }),
         }))
     }
@@ -187,7 +195,8 @@ impl Providers {
         self.shared.open.is_some()
     }
 
-    /// Returns the warnings about the provider file. Empty if the providers were not loaded from a file.
+    /// Returns the warnings about the provider file, or about the environment variables that were read in place of
+    /// one.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.shared.warnings
     }
@@ -281,13 +290,20 @@ fn add_provider(
     for entry in entries {
         match keys.iter().position(|known| known.secret == entry.secret) {
             None => keys.push(entry),
-            Some(at) if keys[at].limits == entry.limits && keys[at].quota_group == entry.quota_group => {}
             Some(at) => {
+                let known = &keys[at];
+                let has_same_limits = known.limits == entry.limits && known.quota_group == entry.quota_group;
+                let has_same_texts = known.name == entry.name && known.note == entry.note;
+                let different = match (has_same_limits, has_same_texts) {
+                    (true, true) => continue,
+                    (false, _) => "limits",
+                    (true, false) => "names or notes",
+                };
                 let label = entry.secret.label(at + 1);
                 let id = &provider.id;
-                let problem = format!("{id}: {label} has different limits in different models");
+                let problem = format!("{id}: {label} has different {different} in different models");
                 return Err(Error::new(ErrorKind::Config, problem)
-                    .with_help("use the same limits for this key in each model"));
+                    .with_help(format!("use the same {different} for this key in each model")));
             }
         }
     }

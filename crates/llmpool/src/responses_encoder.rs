@@ -1,6 +1,7 @@
 //! Encodes Responses requests.
 
 use llmpool_core::responses::ResponsesRequest;
+use llmpool_core::schema_limits;
 use serde::ser::SerializeMap;
 
 use crate::encoded_request::{EncodedRequest, RequestEncoder, encode_body};
@@ -16,6 +17,7 @@ pub(crate) struct ResponsesEncoder<'a> {
 
 impl RequestEncoder for ResponsesEncoder<'_> {
     fn encode(&self, target: &Target) -> Result<EncodedRequest, Error> {
+        target.check_schemas(|| schema_limits::check_responses(self.request))?;
         // `stream_options` is reserved because providers refuse it without `stream`.
         const RESERVED: [&str; 3] = ["model", "stream", "stream_options"];
         let reserved = if self.stream { &RESERVED[..2] } else { &RESERVED };

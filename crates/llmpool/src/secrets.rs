@@ -11,10 +11,17 @@ use sha2::{Digest, Sha256};
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(Arc<str>);
 
-/// A label that identifies an API key in output without revealing the key. Consists of the key's position and
-/// a short fingerprint, as in `key-1 (a3f9c2)`.
+/// A label that identifies an API key in output without revealing the key. Consists of the key's position, its
+/// name if it has one, and a short fingerprint, as in `key-1 (a3f9c2)` or `key-1 team-a (a3f9c2)`.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct KeyLabel(Arc<str>);
+pub struct KeyLabel(Arc<LabelText>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct LabelText {
+    text: String,
+    name: Option<String>,
+    note: Option<String>,
+}
 
 impl Secret {
     /// Creates a secret that contains `key`.
@@ -27,9 +34,19 @@ impl Secret {
         &self.0
     }
 
-    /// Returns the label of this key. `position` is the key's position in its pool, starting at 1.
+    /// Returns the label of this key without a name. `position` is the key's position in its pool, starting at 1.
+    /// The label of a configured key is [`KeyEntry::label`](crate::KeyEntry::label).
     pub fn label(&self, position: usize) -> KeyLabel {
-        KeyLabel(format!("key-{position} ({})", self.fingerprint()).into())
+        self.named_label(position, None, None)
+    }
+
+    pub(crate) fn named_label(&self, position: usize, name: Option<&str>, note: Option<&str>) -> KeyLabel {
+        let spaced_name = name.map(|name| format!(" {name}")).unwrap_or_default();
+        KeyLabel(Arc::new(LabelText {
+            text: format!("key-{position}{spaced_name} ({})", self.fingerprint()),
+            name: name.map(str::to_owned),
+            note: note.map(str::to_owned),
+        }))
     }
 
     /// Returns the header value `Bearer KEY`. Returns `None` if the key is empty or contains characters that
@@ -59,6 +76,18 @@ impl Secret {
     }
 }
 
+impl KeyLabel {
+    /// Returns the configured name of the key.
+    pub fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    /// Returns the configured note about the key, which is not part of the displayed label.
+    pub fn note(&self) -> Option<&str> {
+        self.0.note.as_deref()
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secret({})", self.fingerprint())
@@ -67,13 +96,13 @@ impl fmt::Debug for Secret {
 
 impl fmt::Display for KeyLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.0.text)
     }
 }
 
 impl fmt::Debug for KeyLabel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.0.text)
     }
 }
 
@@ -107,6 +136,13 @@ pub(crate) fn mask_secrets<'a>(text: &str, secrets: impl Iterator<Item = &'a Sec
     }
     // The text is cut last, because a key that is cut in half would not be recognised.
     mask_lookalikes(&text).chars().take(MAX_TEXT_CHARS).collect()
+}
+
+/// Returns whether a text of the configuration contains one of `secrets`, or a word that looks like a key.
+/// Secrets of fewer than 8 characters are placeholders, which ordinary words may contain.
+pub(crate) fn contains_key<'a>(text: &str, mut secrets: impl Iterator<Item = &'a Secret>) -> bool {
+    let is_contained = |secret: &Secret| secret.0.len() >= 8 && text.contains(&*secret.0);
+    secrets.any(is_contained) || mask_lookalikes(text) != text
 }
 
 /// Replaces each word that begins with `sk-` and has more than 6 characters by `[key]`, because the word is

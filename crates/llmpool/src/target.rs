@@ -11,9 +11,11 @@ use llmpool_core::limits::KeyId;
 use llmpool_core::limits::TargetId;
 use llmpool_core::provider_profile::KeyHeader;
 use llmpool_core::routing::retry::RetryPolicy;
+use llmpool_core::schema_limits::SchemaLimitError;
 
 use crate::base_url::redacted;
 use crate::endpoint::EndpointUris;
+use crate::error::{Error, ErrorKind};
 use crate::learned_capabilities::LearnedCapabilities;
 use crate::options::Timeouts;
 use crate::provider::Provider;
@@ -39,6 +41,8 @@ pub(crate) struct Target {
     pub(crate) uris: EndpointUris,
     /// The request header in which the key is sent.
     pub(crate) key_header: KeyHeader,
+    /// Whether the provider has OpenAI's limits for strict schemas.
+    pub(crate) limits_schemas: bool,
     pub(crate) connections: Arc<ConnectionPool>,
     /// The headers that are sent with every request, except the header with the key.
     pub(crate) headers: HeaderMap,
@@ -71,6 +75,17 @@ impl Target {
             let (name, value) = self.key_header_of(&authorization, &bare);
             headers.insert(name, value.clone());
         }
+    }
+
+    /// Runs a check of the request's schemas if the provider has OpenAI's limits.
+    pub(crate) fn check_schemas(
+        &self,
+        check: impl FnOnce() -> Result<(), SchemaLimitError>,
+    ) -> Result<(), Error> {
+        if !self.limits_schemas {
+            return Ok(());
+        }
+        check().map_err(|error| Error::new(ErrorKind::Unsendable, error.to_string()).with_param(error.param))
     }
 
     fn key_header_of<'a>(

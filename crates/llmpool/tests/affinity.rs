@@ -6,8 +6,8 @@ use std::time::Duration;
 use llmpool::KeyEntry;
 use llmpool::responses::{EventKind, ResponsesRequest};
 use llmpool::{
-    ApiFormat, ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyLimits, KeyState, ModelEntry,
-    OpenAiCompatible, OpenAiResponsesCompatible, Providers, TargetSettings,
+    ApiFormat, ApiKeyPool, CallOptions, ErrorKind, FailureKind, KeyState, ModelEntry, OpenAiCompatible,
+    OpenAiResponsesCompatible, Providers, TargetSettings,
 };
 use llmpool_simulator::{Scenario, Simulator};
 use serde_json::{Value, json};
@@ -201,9 +201,8 @@ async fn keys_of_one_account_share_its_responses() {
         .await
         .unwrap();
     let entry = |key: &str| KeyEntry {
-        secret: key.into(),
-        limits: KeyLimits::default(),
         quota_group: Some("one".to_owned()),
+        ..KeyEntry::from(key)
     };
     let pool = ApiKeyPool::from_entries("p", KEYS.map(entry)).unwrap();
     let model = OpenAiCompatible::builder(&pool, "m", simulator.url())

@@ -214,3 +214,34 @@ async fn no_output_contains_prompts_or_keys() {
         );
     }
 }
+
+// Names and notes of keys are for display; the key they belong to is not.
+#[tokio::test]
+async fn names_and_notes_of_keys_are_shown_without_the_key() {
+    const NAME: &str = "NAME-CANARY";
+    const NOTE: &str = "NOTE-CANARY";
+    let server = Server::start(|_, _| Action::Send(answer(401, "", "{}"))).await;
+    let text = format!(
+        r#"{{"p":[{{"model_name":"m","api_keys":[{{"key":"'{KEY}'","name":"{NAME}","note":"{NOTE}"}}],
+            "base_url":"{}","rpm":60,"max_retries":0}}]}}"#,
+        server.url
+    );
+    let providers = Providers::from_json(&text).unwrap();
+    let target = providers.model("p/m").unwrap();
+    let error = target.chat(&ChatRequest::user(PROMPT)).await.unwrap_err();
+    let status = target.key_status();
+    let shown = format!("{error:?} {:?} {status:?}", error.attempts());
+    assert!(shown.contains(NAME), "{shown}");
+    assert_eq!(status[0].label.note(), Some(NOTE));
+    let mut output = format!(
+        "{shown} {error} {providers:?} {:?} {target:?}",
+        providers.warnings()
+    );
+    for (name, note) in [(KEY, NOTE), (NAME, KEY)] {
+        let text = text.replace(NAME, name).replace(NOTE, note);
+        let error = Providers::from_json(&text).unwrap_err();
+        output += &format!("{error} {error:?}");
+    }
+    assert!(output.contains("surrounded by quotes"), "{output}");
+    assert!(!output.contains(KEY) && !output.contains(PROMPT), "{output}");
+}

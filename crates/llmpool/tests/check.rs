@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llmpool::check::StreamUsage;
+use llmpool::check::{KeyCheckOutcome, StreamUsage};
 use llmpool::{ApiKeyPool, OpenAiCompatible};
 use support::{Action, ScriptedProvider, answer, recorded, stream_of};
 
@@ -32,6 +32,27 @@ async fn key_check_reports_the_status_of_the_response() {
         let check = target(&script).check_keys(TIMEOUT).await;
         assert_eq!(check.keys[0].status, Some(status));
         assert_eq!(check.keys[0].lists("m"), Some(true));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_check_reads_model_lists_of_every_shape() {
+    for (body, listed) in [
+        (r#"{"models":[{"name":"m","size":1}]}"#, true),
+        (r#"{"data":[{"id":"models/m"},{"object":"model"}]}"#, true),
+        (r#"["other"]"#, false),
+    ] {
+        let script = ScriptedProvider::new(move |_, received| {
+            let is_valid = received.key == "k";
+            Action::Send(if is_valid {
+                answer(200, "", body)
+            } else {
+                answer(401, "", "{}")
+            })
+        });
+        let check = target(&script).check_keys(TIMEOUT).await;
+        assert_eq!(check.keys[0].outcome, KeyCheckOutcome::Accepted, "{body}");
+        assert_eq!(check.keys[0].lists("m"), Some(listed), "{body}");
     }
 }
 

@@ -27,9 +27,8 @@ async fn two_thousand_calls_on_few_slots_all_complete() {
             ..KeyLimits::default()
         };
         let entry = |name: &&str| KeyEntry {
-            secret: (*name).into(),
             limits,
-            quota_group: None,
+            ..KeyEntry::from(*name)
         };
         names.iter().map(entry).collect()
     };

@@ -3,10 +3,14 @@
 
 mod support;
 
-use llmpool::chat::ChatRequest;
+use llmpool::chat::{ChatRequest, Json, ResponseFormat};
 use llmpool::provider_file::ProviderFile;
-use llmpool::{ApiKeyPool, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers};
+use llmpool::{
+    ApiFormat, ApiKeyPool, ErrorKind, LlmInterface, OpenAiCompatible, OpenAiResponsesCompatible, Providers,
+    TargetSettings,
+};
 use llmpool_core::provider_profile::PROFILES;
+use serde_json::json;
 use support::{Action, ScriptedProvider, completion};
 
 fn key(_: &str) -> Option<String> {
@@ -67,5 +71,53 @@ async fn key_is_sent_in_the_header_of_its_provider() {
             "api-key:"
         };
         assert!(!received[0].head.contains(other), "{}", received[0].head);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn schema_beyond_the_limits_of_openai_is_not_sent_to_it() {
+    let nested = (0..11).fold(
+        json!({"type": "string"}),
+        |inner, _| json!({"type": "object", "properties": {"a": inner}}),
+    );
+    let mut request = ChatRequest::user("hi");
+    request.response_format = Some(ResponseFormat::json_schema("deep", Json::of(&nested).unwrap()));
+    for (url, api, is_sent) in [
+        ("http://api.openai.com/v1", ApiFormat::ChatCompletions, false),
+        ("http://api.openai.com/v1", ApiFormat::Responses, false),
+        (
+            "http://mine.openai.azure.com/openai/v1",
+            ApiFormat::ChatCompletions,
+            false,
+        ),
+        ("http://unknown.example/v1", ApiFormat::ChatCompletions, true),
+    ] {
+        let script = ScriptedProvider::new(|_, _| Action::Send(completion("ok")));
+        let pool = ApiKeyPool::new("p", ["sk-1"]).unwrap();
+        let settings = TargetSettings {
+            api,
+            ..TargetSettings::default()
+        };
+        let target = OpenAiCompatible::builder(&pool, "m", url)
+            .settings(settings)
+            .connector(script.clone())
+            .build()
+            .unwrap();
+        let answer = target.chat(&request).await;
+        assert_eq!(script.requests(), usize::from(is_sent), "{url}");
+        let Err(error) = answer else {
+            assert!(is_sent, "{url}");
+            continue;
+        };
+        assert_eq!(
+            (error.kind(), error.param()),
+            (ErrorKind::Unsendable, Some("response_format.json_schema.schema"))
+        );
+        assert!(
+            error
+                .to_string()
+                .contains("a.a.a.a.a.a.a.a.a.a: objects are nested 11 deep"),
+            "{error}"
+        );
     }
 }

@@ -38,9 +38,8 @@ fn key(name: &str, max_concurrency: Option<u32>) -> KeyEntry {
         ..KeyLimits::default()
     };
     KeyEntry {
-        secret: name.into(),
         limits,
-        quota_group: None,
+        ..KeyEntry::from(name)
     }
 }
 

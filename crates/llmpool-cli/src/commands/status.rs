@@ -101,7 +101,10 @@ fn model_table(saved: &SavedStatus, limits: &LimitsByModel, screen: Screen) -> S
 }
 
 fn key_table(saved: &SavedStatus, screen: Screen) -> String {
-    let mut table = Table::with_header(screen, &["PROVIDER", "KEY", "STATE", "RETRY IN", "IN FLIGHT"]);
+    let has_notes = saved.keys.iter().any(|key| key.label.note().is_some());
+    let names = ["PROVIDER", "KEY", "STATE", "RETRY IN", "IN FLIGHT", "NOTE"];
+    let shown = names.len() - usize::from(!has_notes);
+    let mut table = Table::with_header(screen, &names[..shown]);
     for SavedKey {
         provider,
         label,
@@ -122,13 +125,15 @@ fn key_table(saved: &SavedStatus, screen: Screen) -> String {
             Some(left) => rough_duration(*left),
             None => String::new(),
         };
-        table.add_row([
+        let cells = [
             (Style::Plain, provider.clone()),
             (Style::Plain, label.to_string()),
             (style, state.to_string()),
             (Style::Plain, retry_in),
             (Style::Plain, in_flight.to_string()),
-        ]);
+            (Style::Plain, label.note().unwrap_or_default().to_owned()),
+        ];
+        table.add_row(cells.into_iter().take(shown));
     }
     table.render(0)
 }
@@ -173,6 +178,8 @@ fn to_json(saved: &SavedStatus, limits: &LimitsByModel) -> Value {
         json!({
             "provider": key.provider,
             "key": key.label.to_string(),
+            "name": key.label.name(),
+            "note": key.label.note(),
             "state": key.state.as_str(),
             "back_in_s": key.retry_in.map(json_seconds),
             "in_flight": key.in_flight,

@@ -25,10 +25,11 @@
 //!
 //! Invariant: the `Display` and `Debug` output of errors contains no text that the model wrote.
 
+mod definition_names;
 mod fence;
 mod format;
 mod mismatch;
-
+mod nullable;
 mod reply;
 mod schema_error;
 mod strict;

@@ -7,8 +7,12 @@ use serde_json::Value;
 
 use super::fence::{position_in_whole, strip_fence};
 use super::mismatch::Mismatch;
+use super::nullable::remove_null_members;
 use super::value_deserializer;
 use crate::chat::{ChatCompletion, Choice, Content, FinishReason, Message, Part};
+
+/// The number of levels of arrays and objects that `serde_json` parses.
+const MAX_DEPTH: usize = 127;
 
 /// Parses the text of the completion's choice with the lowest index as JSON of type `T`. Strips a Markdown
 /// code fence around the JSON.
@@ -49,16 +53,29 @@ pub fn parse_choice<T: DeserializeOwned>(choice: &Choice) -> Result<T, ReplyErro
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ReplyError> {
     let json = strip_fence(text);
-    serde_json::from_str(json).map_err(|error| match serde_json::from_str::<Value>(json) {
-        Ok(value) => {
-            let mismatch = value_deserializer::find_mismatch::<T>(&value);
-            ReplyError::Mismatch(mismatch.unwrap_or_else(|| Mismatch::without_path(&error)))
-        }
-        Err(error) => {
-            let (line, column) = position_in_whole(text, json, error.line(), error.column());
-            ReplyError::NotJson { line, column }
-        }
+    serde_json::from_str(json).or_else(|error| {
+        let mut value: Value = serde_json::from_str(json).map_err(|error| not_read(text, json, &error))?;
+        let mismatch = value_deserializer::find_mismatch::<T>(&value);
+        // In strict mode, null stands for a field that may be absent but is no `Option`.
+        let without_nulls = remove_null_members(&mut value).then(|| T::deserialize(value));
+        without_nulls
+            .and_then(Result::ok)
+            .ok_or_else(|| ReplyError::Mismatch(mismatch.unwrap_or_else(|| Mismatch::without_path(&error))))
     })
+}
+
+/// Returns the error for text that `serde_json` cannot read as any value. Only the message of its error tells
+/// the limits of the parser from a syntax error.
+fn not_read(text: &str, json: &str, error: &serde_json::Error) -> ReplyError {
+    let (line, column) = position_in_whole(text, json, error.line(), error.column());
+    let message = error.to_string();
+    if message.starts_with("recursion limit exceeded") {
+        ReplyError::TooDeep { limit: MAX_DEPTH }
+    } else if message.starts_with("number out of range") {
+        ReplyError::NumberOutOfRange { line, column }
+    } else {
+        ReplyError::NotJson { line, column }
+    }
 }
 
 fn refusal(message: &Message) -> Option<String> {
@@ -99,6 +116,18 @@ pub enum ReplyError {
         /// before the first byte.
         column: usize,
     },
+    /// Arrays and objects of the reply are nested more deeply than can be parsed.
+    TooDeep {
+        /// The number of levels that can be parsed.
+        limit: usize,
+    },
+    /// A number in the reply, such as `1e400`, is larger than any number type.
+    NumberOutOfRange {
+        /// Line of the number in the text of the reply. The first line is 1.
+        line: usize,
+        /// Column of the end of the number in bytes. The first byte of the line is 1.
+        column: usize,
+    },
     /// The text of the reply is valid JSON but does not match the requested type.
     Mismatch(Mismatch),
 }
@@ -132,6 +161,11 @@ impl fmt::Display for ReplyError {
             Self::NotJson { line, column } => {
                 write!(f, "the reply is not valid JSON at line {line}, column {column}")
             }
+            Self::TooDeep { limit } => write!(f, "the reply is nested more than {limit} levels deep"),
+            Self::NumberOutOfRange { line, column } => write!(
+                f,
+                "a number of the reply at line {line}, column {column} is out of range"
+            ),
             Self::Mismatch(mismatch) => write!(f, "the reply does not fit the requested type: {mismatch}"),
         }
     }

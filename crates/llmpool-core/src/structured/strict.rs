@@ -6,6 +6,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::definition_names::{ReferencedDefinitions, definition_name};
+use super::nullable::or_null;
 use super::schema_error::{SchemaError, Unsupported};
 
 type JsonObject = Map<String, Value>;
@@ -52,7 +54,6 @@ const CONVERTED: [&str; 12] = [
 ];
 
 const ROOT: &str = "#";
-const DEFINITIONS: &str = "#/$defs/";
 
 /// Converts a schema that `schemars` generated to the subset of JSON Schema that strict mode accepts.
 ///
@@ -63,8 +64,8 @@ pub(super) fn to_strict(type_name: &str, generated: &Value) -> Result<Value, Sch
     };
     let mut converter = StrictConverter {
         root,
-        referenced: Vec::new(),
-        open: Vec::new(),
+        definitions: object(root, "$defs"),
+        referenced: ReferencedDefinitions::default(),
         merging: Vec::new(),
         path: vec![type_name.to_owned()],
     };
@@ -73,10 +74,8 @@ pub(super) fn to_strict(type_name: &str, generated: &Value) -> Result<Value, Sch
 
 struct StrictConverter<'a> {
     root: &'a JsonObject,
-    /// Names of the definitions that are referenced, in the order of their first reference.
-    referenced: Vec<String>,
-    /// References whose definitions are currently being converted, outermost first.
-    open: Vec<String>,
+    definitions: JsonObject,
+    referenced: ReferencedDefinitions,
     /// References whose properties are currently being merged into an enum variant, outermost first.
     merging: Vec<String>,
     /// Segments of the path to the current position in the type, for error messages.
@@ -86,14 +85,13 @@ struct StrictConverter<'a> {
 impl StrictConverter<'_> {
     fn document(&mut self) -> Result<Value, SchemaError> {
         let body = self.root_body()?;
-        let mut document = self.within(ROOT, |converter| converter.plain(&body))?;
+        let mut document = self.plain(&body)?;
         let mut definitions = JsonObject::new();
-        while let Some(name) = self.referenced.get(definitions.len()).cloned() {
+        while let Some((name, written)) = self.referenced.get(definitions.len()).cloned() {
             self.path = vec![name.clone()];
-            let reference = format!("{DEFINITIONS}{name}");
-            let body = Value::Object(self.definition(&reference)?);
-            let written = self.within(&reference, |converter| converter.node(&body))?;
-            definitions.insert(name, Value::Object(written));
+            let body = self.definitions.get(&name).cloned().unwrap_or_default();
+            let body = self.node(&body)?;
+            definitions.insert(written, Value::Object(body));
         }
         if !definitions.is_empty() {
             document.insert("$defs".to_owned(), Value::Object(definitions));
@@ -106,7 +104,7 @@ impl StrictConverter<'_> {
     fn root_body(&self) -> Result<JsonObject, SchemaError> {
         let mut body = self.root.clone();
         // Newtype structs could refer to each other in a cycle, so the loop is bounded.
-        let mut hops = 0..=object(self.root, "$defs").len();
+        let mut hops = 0..=self.definitions.len();
         while let (Some(reference), Some(_)) = (reference(&body), hops.next()) {
             let mut target = self.definition(reference)?;
             if let Some(description) = body.get("description") {
@@ -130,32 +128,28 @@ impl StrictConverter<'_> {
         }
     }
 
-    /// Converts a reference. Strict mode allows no keywords next to `$ref`, so a reference with a description
-    /// or properties is replaced by its definition.
+    /// Converts a reference. Strict mode allows no keywords next to `$ref`, so a description stands next to an
+    /// `anyOf` with the reference as its only branch.
     fn convert_reference(&mut self, reference: &str, schema: &JsonObject) -> Result<JsonObject, SchemaError> {
         if schema.contains_key("properties") {
             return self.merged(reference, schema);
         }
-        match schema.get("description") {
-            Some(description) if !self.open.iter().any(|open| open == reference) => {
-                let mut body = self.definition(reference)?;
-                body.insert("description".to_owned(), description.clone());
-                let body = Value::Object(body);
-                self.within(reference, |converter| converter.node(&body))
-            }
-            _ => self.bare(reference),
+        let bare = self.bare(reference)?;
+        let mut described = described(schema);
+        if described.is_empty() {
+            return Ok(bare);
         }
+        described.insert("anyOf".to_owned(), json!([bare]));
+        Ok(described)
     }
 
     fn bare(&mut self, reference: &str) -> Result<JsonObject, SchemaError> {
-        if reference != ROOT {
-            self.definition(reference)?;
-            let name = reference.trim_start_matches(DEFINITIONS);
-            if !self.referenced.iter().any(|known| known == name) {
-                self.referenced.push(name.to_owned());
-            }
-        }
-        Ok(members([("$ref", json!(reference))]))
+        self.definition(reference)?;
+        let written = match definition_name(reference) {
+            Some(name) => self.referenced.reference(name, &self.definitions),
+            None => reference.to_owned(),
+        };
+        Ok(members([("$ref", json!(written))]))
     }
 
     /// Merges the tag of an internally tagged enum variant with the properties of the struct that the variant
@@ -171,6 +165,8 @@ impl StrictConverter<'_> {
             properties.entry(name).or_insert(property);
         }
         body.insert("properties".to_owned(), Value::Object(properties));
+        let required: Vec<_> = required(&body).chain(required(schema)).cloned().collect();
+        body.insert("required".to_owned(), Value::Array(required));
         if let Some(description) = schema.get("description") {
             body.insert("description".to_owned(), description.clone());
         }
@@ -205,6 +201,8 @@ impl StrictConverter<'_> {
                 }
                 "prefixItems" => return Err(self.unsupported(Unsupported::Tuple)),
                 "unevaluatedProperties" | "uniqueItems" => {}
+                // `NonZeroI32` and its kin. Like a bound, it is checked when the reply is parsed.
+                "not" if *value == json!({"const": 0}) => {}
                 known if DROPPED.contains(&known) || CONVERTED.contains(&known) => {}
                 other => return Err(self.unsupported(Unsupported::Keyword(other.to_owned()))),
             }
@@ -231,8 +229,11 @@ impl StrictConverter<'_> {
         let mut properties = JsonObject::new();
         for (name, property) in object(schema, "properties") {
             self.path.push(format!(".{name}"));
-            let written = self.node(&property)?;
+            let mut written = self.node(&property)?;
             self.path.pop();
+            if !required(schema).any(|required| *required == name) {
+                written = or_null(written);
+            }
             properties.insert(name, Value::Object(written));
         }
         let required: Vec<_> = properties.keys().cloned().collect();
@@ -272,23 +273,13 @@ impl StrictConverter<'_> {
     }
 
     fn definition(&self, reference: &str) -> Result<JsonObject, SchemaError> {
-        let found = match reference.strip_prefix(DEFINITIONS) {
-            Some(name) => self.root.get("$defs").and_then(|all| all.get(name)),
-            None => None,
-        };
+        let found = definition_name(reference).and_then(|name| self.definitions.get(&name));
         match found {
             Some(Value::Object(definition)) => Ok(definition.clone()),
             Some(_) => Err(self.unsupported(Unsupported::Any)),
             None if reference == ROOT => Ok(self.root.clone()),
             None => Err(self.unsupported(Unsupported::Reference(reference.to_owned()))),
         }
-    }
-
-    fn within<T>(&mut self, reference: &str, write: impl FnOnce(&mut Self) -> T) -> T {
-        self.open.push(reference.to_owned());
-        let written = write(self);
-        self.open.pop();
-        written
     }
 
     fn unsupported(&self, reason: Unsupported) -> SchemaError {
@@ -298,6 +289,12 @@ impl StrictConverter<'_> {
 
 fn reference(schema: &JsonObject) -> Option<&str> {
     schema.get("$ref").and_then(Value::as_str)
+}
+
+/// Returns the names of the properties that the schema requires.
+fn required(schema: &JsonObject) -> impl Iterator<Item = &Value> {
+    let required = schema.get("required").and_then(Value::as_array);
+    required.into_iter().flatten()
 }
 
 fn branches(schema: &JsonObject) -> Option<&[Value]> {

@@ -5,10 +5,12 @@ use llmpool_core::limits::KeyLimits;
 use super::field::{Field, JsonKind};
 use super::reader::FileReader;
 use super::secret_ref::SecretRef;
+use crate::cleaned_key::CleanedKey;
 use crate::key_entry::KeyEntry;
+use crate::secrets::Secret;
 
 /// The fields of a key that is written as an object.
-const KEY_FIELDS: [&str; 9] = [
+const KEY_FIELDS: [&str; 11] = [
     "key",
     "weight",
     "max_concurrency",
@@ -18,6 +20,8 @@ const KEY_FIELDS: [&str; 9] = [
     "tpm",
     "rpd",
     "quota_group",
+    "name",
+    "note",
 ];
 /// Values that users write in place of a key if a server needs no key. Because these values are not secret,
 /// they cause no warning about a key in plain text.
@@ -51,7 +55,14 @@ impl<'a> FileReader<'a> {
                     let message = format!("same secret as key {}; the two count as one key", earlier + 1);
                     self.warn(item, &message, "remove the duplicate");
                 }
-                None => keys.push(key),
+                None => {
+                    if let Some(earlier) = keys.iter().position(|earlier| earlier.has_name_of(&key)) {
+                        let message =
+                            format!("same name as another key, number {} of the model", earlier + 1);
+                        self.error(item, &message, "give each key a name of its own");
+                    }
+                    keys.push(key);
+                }
             }
         }
         if !in_plain_text.is_empty() {
@@ -66,36 +77,57 @@ impl<'a> FileReader<'a> {
     }
 
     fn key(&mut self, field: &Field<'a>) -> Option<(KeyEntry, SecretRef)> {
-        let (location, limits, quota_group) = match JsonKind::of(field.value) {
+        let (location, entry) = match JsonKind::of(field.value) {
             JsonKind::Object => self.key_object(field)?,
-            _ => (None, KeyLimits::default(), None),
+            _ => (None, KeyEntry::from("")),
         };
         let location = location.as_ref().unwrap_or(field);
-        let reference = SecretRef::parse(&self.string(location)?);
-        let secret = self.secret(location, &reference)?;
+        let text = self.string(location)?;
+        let written = CleanedKey::new(&text);
+        let reference = SecretRef::parse(written.key);
+        let resolved = self.secret(location, &reference)?;
+        let cleaned = CleanedKey::new(resolved.expose());
+        let secret = Secret::from(cleaned.key);
+        if cleaned.key.is_empty() {
+            self.error(location, "the key is empty", "write the key or a reference to it");
+            return None;
+        }
         if secret.bearer().is_none() {
             let message = "the key contains whitespace or characters that a header cannot contain";
             self.error(location, message, "copy the key again");
             return None;
         }
-        let entry = KeyEntry {
-            secret,
-            limits,
-            quota_group,
-        };
+        for (cleaned, help) in [
+            (&written, "remove them"),
+            (&cleaned, "remove them from the variable or file"),
+        ] {
+            if let Some(removed) = cleaned.removed() {
+                let message = format!("the key is surrounded by {removed}, which llmpool leaves out");
+                self.warn(location, &message, help);
+            }
+        }
+        let entry = KeyEntry { secret, ..entry };
+        if let Some((name, problem)) = entry.invalid_text(std::iter::once(&entry.secret)) {
+            let text = field.members().and_then(|members| members.get(name));
+            let help = format!("write a {name} that may be displayed, or remove the field");
+            self.error(text.as_ref().unwrap_or(field), &problem, &help);
+            return None;
+        }
         Some((entry, reference))
     }
 
-    /// Reads a key that is written as an object. Returns three values: the field that contains the secret,
-    /// the limits of the key, and the name of its quota group.
-    fn key_object(&mut self, field: &Field<'a>) -> Option<(Option<Field<'a>>, KeyLimits, Option<String>)> {
+    /// Reads a key that is written as an object. Returns the field that contains the secret, and the key without
+    /// the secret.
+    fn key_object(&mut self, field: &Field<'a>) -> Option<(Option<Field<'a>>, KeyEntry)> {
         let members = self.object_of(field, &KEY_FIELDS, r#"{"key": "${OPENAI_API_KEY}"}"#)?;
         let weight = members.get("weight");
         let weight = weight.and_then(|field| self.integer(&field, 1, 1000));
         let rate_limit = self.rate_limit(&members);
         let limits = self.limits(rate_limit, &members);
-        let quota_group = members.get_non_null("quota_group");
-        let quota_group = quota_group.and_then(|field| self.string(&field));
+        let [quota_group, name, note] = ["quota_group", "name", "note"].map(|name| {
+            let field = members.get_non_null(name);
+            field.and_then(|field| self.string(&field))
+        });
         let Some(key) = members.get("key") else {
             self.missing(field, &members, "key", "\"${OPENAI_API_KEY}\"");
             return None;
@@ -105,6 +137,13 @@ impl<'a> FileReader<'a> {
             limits,
             ..KeyLimits::default()
         };
-        Some((Some(key), limits, quota_group))
+        let entry = KeyEntry {
+            limits,
+            quota_group,
+            name,
+            note,
+            ..KeyEntry::from("")
+        };
+        Some((Some(key), entry))
     }
 }

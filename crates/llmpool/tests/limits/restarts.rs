@@ -68,12 +68,11 @@ fn start(
     file: &StateFile,
 ) -> Providers {
     let entries = ["a", "b"].map(|key| KeyEntry {
-        secret: key.into(),
         limits: KeyLimits {
             limits,
             ..KeyLimits::default()
         },
-        quota_group: None,
+        ..KeyEntry::from(key)
     });
     let model =
         |name| ModelEntry::new(name, "http://scripted/v1", entries.clone()).with_settings(settings.clone());

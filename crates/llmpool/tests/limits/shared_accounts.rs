@@ -19,12 +19,12 @@ use crate::{WINDOWS, no_retries, rpm, run_at_rate, timeout_of};
 
 fn entry(key: &str, limits: Limits, quota_group: Option<&str>) -> KeyEntry {
     KeyEntry {
-        secret: key.into(),
         limits: KeyLimits {
             limits,
             ..KeyLimits::default()
         },
         quota_group: quota_group.map(str::to_owned),
+        ..KeyEntry::from(key)
     }
 }
 

@@ -45,6 +45,8 @@ fn key_to_json(key: &KeyCheck, model: &str) -> Value {
     };
     json!({
         "key": key.key.to_string(),
+        "name": key.key.name(),
+        "note": key.key.note(),
         "verdict": verdict,
         "why": reason,
         "status": key.status,

@@ -103,6 +103,7 @@ fn key_details(key: &KeyCheck, model: &str) -> String {
         key.provider_message.as_deref().map(quote),
         key.limits.and_then(limits),
         Some(format!("{:.2}s", key.elapsed.as_secs_f64())),
+        key.key.note().map(|note| format!("note: {note}")),
     ];
     join(details)
 }

@@ -124,6 +124,8 @@ impl PlanSetup {
                 Some(KeyEntry {
                     secret: Secret::from(format!("additional-{number}")),
                     quota_group: None,
+                    name: None,
+                    note: None,
                     ..first.clone()?
                 })
             });

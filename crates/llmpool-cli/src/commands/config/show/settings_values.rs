@@ -108,7 +108,7 @@ fn key_labels(provider: &ProviderEntry) -> Vec<(Secret, KeyLabel)> {
     let mut labels: Vec<(Secret, KeyLabel)> = Vec::new();
     for key in provider.models.iter().flat_map(|model| &model.api_keys) {
         if labels.iter().all(|(known, _)| *known != key.secret) {
-            let label = key.secret.label(labels.len() + 1);
+            let label = key.label(labels.len() + 1);
             labels.push((key.secret.clone(), label));
         }
     }
@@ -180,6 +180,7 @@ fn key_text(key: &KeyEntry, labels: &[(Secret, KeyLabel)]) -> String {
         key.quota_group
             .as_ref()
             .map(|group| format!("quota_group {group}")),
+        key.note.as_ref().map(|note| format!("note: {note}")),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
