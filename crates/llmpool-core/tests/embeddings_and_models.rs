@@ -187,6 +187,7 @@ fn model_lists_of_every_shape_are_read() {
         "{}",
         r#"{"data":null}"#,
         r#"{"data":[7]}"#,
+        r#"{"models":[]}"#,
         r#"{"data":{"error":{"message":"m"}}}"#,
         r#"{"error":{"message":"m"}}"#,
     ] {

@@ -75,7 +75,7 @@ enum Payment {
     },
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 struct Card {
     digits: String,
     active: bool,
@@ -338,15 +338,6 @@ struct Parcel {
 
 fn is_card_none(card: &Card) -> bool {
     card.digits.is_empty()
-}
-
-impl Default for Card {
-    fn default() -> Self {
-        Self {
-            digits: String::new(),
-            active: false,
-        }
-    }
 }
 
 #[test]

@@ -33,7 +33,8 @@ pub(super) fn find(json: &[u8]) -> Option<Vec<Model>> {
 /// object further down.
 fn named_list(mut object: Map<String, Value>, is_outermost: bool) -> Option<Vec<Model>> {
     LISTS.iter().find_map(|name| match object.remove(*name)? {
-        Value::Array(entries) => models(entries),
+        // Under another name than OpenAI's, an empty list can be about anything.
+        Value::Array(entries) if *name == "data" || !entries.is_empty() => models(entries),
         Value::Object(inner) if is_outermost => {
             named_list(inner.clone(), false).or_else(|| models_by_id(inner))
         }

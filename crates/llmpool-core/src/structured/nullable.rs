@@ -70,18 +70,22 @@ fn any_of_null(mut schema: Map<String, Value>) -> Map<String, Value> {
 
 /// Removes all members of objects that are null. Returns whether any was removed.
 pub(super) fn remove_null_members(value: &mut Value) -> bool {
+    let mut removed = false;
     match value {
         Value::Object(members) => {
             let count = members.len();
             members.retain(|_, member| !member.is_null());
-            let removed = members.len() < count;
-            members
-                .values_mut()
-                .fold(removed, |removed, member| remove_null_members(member) || removed)
+            removed = members.len() < count;
+            for member in members.values_mut() {
+                removed |= remove_null_members(member);
+            }
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(false, |removed, item| remove_null_members(item) || removed),
-        _ => false,
+        Value::Array(items) => {
+            for item in items {
+                removed |= remove_null_members(item);
+            }
+        }
+        _ => {}
     }
+    removed
 }
