@@ -98,7 +98,7 @@ fn counts_of_a_chat_are_read_or_absent() {
 fn counts_of_a_response_are_read_or_absent() {
     for (json, count) in COUNTS {
         let body = format!(
-            r#"{{"status":"completed","output":[],"usage":{{"input_tokens":{json},"output_tokens":5,"output_tokens_details":{{"reasoning_tokens":{json}}}}},"max_output_tokens":{json}}}"#
+            r#"{{"status":"incomplete","output":[],"usage":{{"input_tokens":{json},"output_tokens":5,"output_tokens_details":{{"reasoning_tokens":{json}}}}},"max_output_tokens":{json}}}"#
         );
         let read = Response::decode(body.as_bytes()).unwrap();
         assert_eq!(read.max_output_tokens, *count, "{json}");

@@ -214,7 +214,11 @@ async fn stream_is_streamed_whatever_its_label() {
 #[tokio::test(start_paused = true)]
 async fn errors_in_any_framing_are_errors() {
     let error = json!({"error": {"message": "m", "code": "insufficient_quota"}}).to_string();
-    for body in [error.clone(), format!("{error}\n[DONE]"), sse(&[error.clone()])] {
+    for body in [
+        error.clone(),
+        format!("{error}\n[DONE]"),
+        sse(std::slice::from_ref(&error)),
+    ] {
         let bytes = response("", body.as_bytes());
         let script = ScriptedProvider::new(move |_, _| Action::SendAndClose(bytes.clone()));
         let target = target(&script, "http://scripted/v1");
