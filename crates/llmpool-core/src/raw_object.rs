@@ -14,15 +14,15 @@ use crate::chat::wire_object::FieldName;
 
 /// Names and values of the members of a JSON object in their original order. A repeated member occurs several
 /// times.
-pub(crate) type RawMembers<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
+pub(crate) type JsonMembers<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
 
 /// Returns the members of a JSON object. `None` if `json` is not an object.
-pub(crate) fn parse_members(json: &[u8]) -> Option<RawMembers<'_>> {
+pub(crate) fn parse_members(json: &[u8]) -> Option<JsonMembers<'_>> {
     let object: Option<Members<'_>> = serde_json::from_slice(json).ok();
     object.map(|object| object.0)
 }
 
-struct Members<'a>(RawMembers<'a>);
+struct Members<'a>(JsonMembers<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

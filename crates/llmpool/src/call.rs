@@ -17,10 +17,11 @@ use llmpool_core::routing::attempts::{Attempts, FailedAttempt, KeyOutcome, NextA
 use llmpool_core::time::Timestamp;
 
 use crate::affinity;
+use crate::call_deadlines::CallDeadlines;
 use crate::clock;
 use crate::encoded_request::{EncodedRequest, RequestEncoder};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{self, AttemptResponse, CallDeadlines};
+use crate::exchange::{self, AttemptResponse};
 use crate::limits::{Permit, Rejection};
 use crate::observe;
 use crate::options::{CallOptions, Timeouts};

@@ -22,11 +22,12 @@ pub use llmpool_core::rate_headers::{LimitSnapshot, LimitSnapshots};
 use llmpool_core::stream_view::StreamView;
 
 use crate::base_url;
+use crate::call_deadlines::CallDeadlines;
 use crate::chat_encoder::ChatEncoder;
 use crate::clock;
 use crate::encoded_request::{EncodedRequest, RequestEncoder};
 use crate::endpoint::Endpoint;
-use crate::exchange::{self, CallDeadlines};
+use crate::exchange;
 use crate::openai_compatible::OpenAiCompatible;
 use crate::options::Timeouts;
 use crate::plain_answer;

@@ -18,12 +18,12 @@ use llmpool_core::time::Timestamp;
 
 use crate::account_header;
 use crate::affinity::AffinityRecorder;
+use crate::call_deadlines::CallDeadlines;
 use crate::clock::{self, Timer};
 use crate::encoded_request::EncodedRequest;
 use crate::endpoint::Endpoint;
 use crate::limits::Permit;
 use crate::misdirected;
-use crate::options::Timeouts;
 use crate::plain_answer::{self, PlainAnswer};
 use crate::report::Conversion;
 use crate::stream::{RawEvent, RawEventStream, StreamLimits};
@@ -45,13 +45,6 @@ const MAX_ECHOES: usize = 4;
 /// Maximum number of connections that one attempt tries. The attempt moves on to the next connection if a
 /// connection closes before the request is written to it.
 const MAX_UNSENT: u32 = 8;
-
-/// The timeouts of a call, and the time at which the call must have ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CallDeadlines {
-    pub(crate) timeouts: Timeouts,
-    pub(crate) deadline: Timestamp,
-}
 
 /// The response of a successful attempt.
 pub(crate) enum AttemptResponse {
@@ -199,16 +192,7 @@ pub(crate) async fn send_request(
         let connection = match within(connect_by.min(deadlines.deadline), pin!(connecting)).await {
             Some(Ok(connection)) => connection,
             Some(Err(error)) => return Err(error.into_failure()),
-            None => {
-                let kind = if connect_by < deadlines.deadline {
-                    FailureKind::ConnectTimeout
-                } else {
-                    FailureKind::DeadlineExceeded
-                };
-                let (party, waited) = (target.connections.party(), clock::now().since(now));
-                let detail = format!("no connection to {party} within {:.1} s", waited.as_secs_f64());
-                return Err(Failure::new(kind).with_detail(detail));
-            }
+            None => return Err(connect_timeout(target, deadlines, now)),
         };
         on_send(true);
         let sending = transport::send(connection, target.connections.clone(), request());
@@ -219,19 +203,36 @@ pub(crate) async fn send_request(
                 on_send(false);
                 now = clock::now();
             }
-            Some(Err(SendError::StaleConnection)) => return Err(Failure::new(FailureKind::DeadConnection)),
-            Some(Err(SendError::HeadTooLarge)) => {
-                return Err(Failure::new(FailureKind::UnusableAnswer)
-                    .with_detail("the answer has more than 1024 headers, or more than 400 KiB of them"));
-            }
-            Some(Err(SendError::SpeaksTls)) => {
-                return Err(misdirected::expects_tls(&target.connections.party()));
-            }
-            Some(Err(SendError::NotHttp)) => return Err(Failure::new(FailureKind::InvalidResponse)),
-            Some(Err(SendError::ConnectionLost)) => return Err(Failure::new(FailureKind::ConnectionLost)),
+            Some(Err(error)) => return Err(send_failure(target, &error)),
         }
     }
     Err(Failure::new(FailureKind::Connect))
+}
+
+/// Returns the failure of an attempt for which no connection was open in time. `since`: when it began to wait.
+#[cold]
+fn connect_timeout(target: &Target, deadlines: &CallDeadlines, since: Timestamp) -> Failure {
+    let kind = if end_of(since, deadlines.timeouts.connect) < deadlines.deadline {
+        FailureKind::ConnectTimeout
+    } else {
+        FailureKind::DeadlineExceeded
+    };
+    let (party, waited) = (target.connections.party(), clock::now().since(since));
+    let detail = format!("no connection to {party} within {:.1} s", waited.as_secs_f64());
+    Failure::new(kind).with_detail(detail)
+}
+
+#[cold]
+fn send_failure(target: &Target, error: &SendError) -> Failure {
+    match error {
+        SendError::NotSent => Failure::new(FailureKind::Connect),
+        SendError::StaleConnection => Failure::new(FailureKind::DeadConnection),
+        SendError::HeadTooLarge => Failure::new(FailureKind::UnusableAnswer)
+            .with_detail("the answer has more than 1024 headers, or more than 400 KiB of them"),
+        SendError::SpeaksTls => misdirected::expects_tls(&target.connections.party()),
+        SendError::NotHttp => Failure::new(FailureKind::InvalidResponse),
+        SendError::ConnectionLost => Failure::new(FailureKind::ConnectionLost),
+    }
 }
 
 pub(crate) fn http_request(

@@ -56,6 +56,7 @@ mod affinity;
 mod base_url;
 mod body_buffer;
 mod call;
+mod call_deadlines;
 mod chat_chunks;
 mod chat_encoder;
 pub mod check;

@@ -13,10 +13,10 @@ use llmpool_core::stream_view::StreamView;
 use llmpool_core::time::Timestamp;
 
 use crate::base_url;
+use crate::call_deadlines::CallDeadlines;
 use crate::clock::{self, Timer};
 use crate::document_buffer::DocumentBuffer;
 use crate::endpoint::Endpoint;
-use crate::exchange::CallDeadlines;
 use crate::report::Conversion;
 use crate::stream::{RawEventStream, StreamLimits, UNREADABLE_EVENT};
 use crate::target::Target;

@@ -42,6 +42,8 @@ mod request;
 mod response;
 mod response_format;
 pub(crate) mod string_enum;
+mod text_part;
+mod thinking;
 mod tool;
 mod tool_call_matcher;
 mod tool_definition;
@@ -61,13 +63,12 @@ pub use json::Json;
 pub(crate) use lenient_u64::LenientU64;
 pub use logprobs::{Logprobs, TokenLogprob, TopLogprob};
 pub use message::{Message, Role};
-pub use part::{
-    AudioPart, FilePart, FileSource, ImagePart, ImageUrl, InputAudio, Part, RefusalPart, TextPart,
-    ThinkingPart, Thought,
-};
+pub use part::{AudioPart, FilePart, FileSource, ImagePart, ImageUrl, InputAudio, Part, RefusalPart};
 pub use request::{ChatRequest, Stop, StreamOptions};
 pub use response::{ChatCompletion, Choice};
 pub use response_format::{JsonSchemaFormat, NamedSchema, ResponseFormat};
+pub use text_part::TextPart;
+pub use thinking::{ThinkingPart, Thought};
 pub use tool::{CustomCall, FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta};
 pub(crate) use tool_call_matcher::ToolCallMatcher;
 pub use tool_definition::{

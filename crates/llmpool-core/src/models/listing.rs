@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Model;
+use super::model::Model;
 use crate::lenient_json::cleaned_text;
 
 /// The names of members that contain the list, in order of preference.

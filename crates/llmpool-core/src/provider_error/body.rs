@@ -10,7 +10,7 @@ const MAX_LINES: usize = 32;
 const MAX_DEPTH: usize = 127;
 
 /// What the body of an error response consists of.
-pub(super) enum Content {
+pub(super) enum BodyContent {
     /// The body is JSON.
     Json(Value),
     /// The body is an HTML page. Holds the title of the page, if the page has one.
@@ -20,14 +20,14 @@ pub(super) enum Content {
 }
 
 /// Returns the content of a body.
-pub(super) fn read(body: &[u8]) -> Content {
+pub(super) fn read(body: &[u8]) -> BodyContent {
     if let Ok(value) = serde_json::from_slice(body) {
-        return Content::Json(value);
+        return BodyContent::Json(value);
     }
     if is_page(body) {
-        return Content::Page(page_title(body));
+        return BodyContent::Page(page_title(body));
     }
-    Content::Text(String::from_utf8_lossy(body).into_owned())
+    BodyContent::Text(String::from_utf8_lossy(body).into_owned())
 }
 
 /// Returns the JSON objects and lists in a text: those that fill a line, such as the data of a server-sent
@@ -98,4 +98,13 @@ fn close_truncated(text: &str) -> Option<String> {
     let mut closed = text[..end].to_owned();
     closed.extend(closers.iter().rev());
     Some(closed)
+}
+
+/// Returns a text or a number as text. `None` for other values.
+pub(super) fn as_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
 }

@@ -4,48 +4,19 @@
 //! byte sequence that marks an error.
 
 mod body;
+mod error;
 mod times;
 mod walk;
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use memchr::memmem::Finder;
 use serde_json::{Map, Value};
 
 use crate::chat::FinishReason;
-use body::Content;
+use body::{BodyContent, as_text};
 
-/// The error that the body of a response describes. A field is `None` if the body does not state the value.
-///
-/// The values come from the innermost error object, and from the objects around it if they state more: errors
-/// contain each other, in lists, in members such as `detail`, or as JSON within a text.
-#[derive(Clone, Default, PartialEq)]
-#[non_exhaustive]
-pub struct ProviderError {
-    /// The error message, from `message`, `msg`, `error_msg`, `detail` or similar. Several errors in a list are
-    /// joined, and a validation error begins with the path of its field. The whole body if the body is not
-    /// JSON; only the title if the body is an HTML page.
-    pub message: Option<String>,
-    /// The error code, from `code` or `error_code`, or an `error` that is a text written like a code. A numeric
-    /// code is converted to text.
-    pub code: Option<String>,
-    /// The error type, from `status` (sent by Google), `type` or `error_type`.
-    pub kind: Option<String>,
-    /// Every code, type and reason in the body, in the order in which they were found. A general type often
-    /// stands beside the code that names the cause, or an error of another provider within the error.
-    pub codes: Vec<String>,
-    /// The name of the request parameter that the provider rejects, such as `stream_options`.
-    pub param: Option<String>,
-    /// The wait that the provider requests before the next attempt, measured from the arrival of the
-    /// response. Never zero. Parsed from the error message if the body has no member for the wait.
-    pub retry_delay: Option<Duration>,
-    /// The time at which the exhausted quota resets, as a duration since the Unix epoch. Parsed from the
-    /// error message if the body has no member for the time.
-    pub resets_at: Option<Duration>,
-    /// Headers that the body quotes, with lower-case names. OpenRouter sends them in `error.metadata.headers`.
-    pub headers: Vec<(String, String)>,
-}
+pub use error::ProviderError;
 
 impl ProviderError {
     /// Parses the body of an error response, or the data of an error event. If the body contains no JSON, the
@@ -58,12 +29,12 @@ impl ProviderError {
             return None;
         }
         Some(match body::read(body) {
-            Content::Json(value) => walk::read(&value),
-            Content::Page(title) => Self::with_message(match title {
+            BodyContent::Json(value) => walk::read(&value),
+            BodyContent::Page(title) => Self::with_message(match title {
                 Some(title) => format!("HTML page: {title}"),
                 None => "HTML page".to_owned(),
             }),
-            Content::Text(text) => {
+            BodyContent::Text(text) => {
                 let found = body::json_in_text(&text)
                     .map(|value| walk::read(&value))
                     .find(|error| !error.is_empty());
@@ -110,18 +81,35 @@ pub fn find_error_in_success(body: &[u8]) -> Option<ProviderError> {
     }
 }
 
-/// Returns false if a body contains none of the words that mark errors. Such a body is not parsed.
+/// Returns false if a body contains no word that marks an error. Such a body is not parsed.
 fn may_report_error(body: &[u8]) -> bool {
-    /// The last one is part of a finish reason of Gemini, `MALFORMED_FUNCTION_CALL`.
-    static MARKERS: LazyLock<[Finder<'static>; 3]> =
-        LazyLock::new(|| ["\"code\"", "\"insufficient_system", "ALFORMED_"].map(Finder::new));
     static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
+    static FINISH_REASON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("finish_reason\""));
+    static CODE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"code\""));
     // Text of an answer may contain the word. A name or a whole value has a quote at one end.
     let is_quoted = |at: usize| {
         let before = at.checked_sub(1).and_then(|at| body.get(at));
         before == Some(&b'"') || body.get(at + 5) == Some(&b'"')
     };
-    ERROR.find_iter(body).any(is_quoted) || MARKERS.iter().any(|marker| marker.find(body).is_some())
+    let is_failure = |at: usize| {
+        let value = body[at + FINISH_REASON.needle().len()..].trim_ascii_start();
+        let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+        let starts_with = |start: &[u8]| {
+            let text = value.get(1..=start.len());
+            text.is_some_and(|text| text.eq_ignore_ascii_case(start))
+        };
+        starts_with(b"insufficient_system") || starts_with(b"malformed_")
+    };
+    ERROR.find_iter(body).any(is_quoted)
+        || FINISH_REASON.find_iter(body).any(is_failure)
+        || (!may_have_content(body) && CODE.find(body).is_some())
+}
+
+/// Returns whether a body contains the name of a member with content, which is usually near its beginning.
+fn may_have_content(body: &[u8]) -> bool {
+    static NAMES: LazyLock<[Finder<'static>; 3]> =
+        LazyLock::new(|| ["\"choices\"", "\"output\"", "\"data\""].map(Finder::new));
+    NAMES.iter().any(|name| name.find(body).is_some())
 }
 
 fn error_in_object(members: Map<String, Value>) -> Option<ProviderError> {
@@ -185,27 +173,6 @@ fn is_present(value: &Value) -> bool {
         Value::Array(items) => !items.is_empty(),
         Value::Object(members) => !members.is_empty(),
         Value::Bool(true) | Value::Number(_) => true,
-    }
-}
-
-fn as_text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-impl std::fmt::Debug for ProviderError {
-    /// Shows only the error type, and redacts a type that does not look like an error code, because the
-    /// fields of an error may quote the prompt.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ProviderError")
-            .field(
-                "kind",
-                &self.kind.as_deref().map(crate::failure::redact_unless_code),
-            )
-            .finish_non_exhaustive()
     }
 }
 

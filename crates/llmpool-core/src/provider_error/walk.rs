@@ -9,8 +9,9 @@
 
 use serde_json::{Map, Value};
 
+use super::body::{self, as_text};
+use super::error::ProviderError;
 use super::times::{self, RetryTime};
-use super::{ProviderError, as_text, body};
 
 const MAX_DEPTH: u32 = 12;
 const MAX_NODES: u32 = 256;

@@ -32,12 +32,12 @@ struct PartialItem {
     /// The item as it was sent last.
     item: Option<Item>,
     is_done: bool,
-    texts: BTreeMap<TextPlace, String>,
+    texts: BTreeMap<OutputPlace, String>,
     name: Option<String>,
 }
 
 /// The place of a text in an item: the kind of the text, and the index of the part.
-type TextPlace = (TextKind, u64);
+type OutputPlace = (TextKind, u64);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum TextKind {
@@ -51,7 +51,7 @@ enum TextKind {
 
 /// A text in an event.
 struct TextPiece {
-    place: TextPlace,
+    place: OutputPlace,
     text: String,
     /// Whether the text is complete, so that it replaces the deltas.
     is_complete: bool,
@@ -196,7 +196,7 @@ impl PartialItem {
                 let (summary, content) = texts
                     .into_iter()
                     .partition::<Vec<_>, _>(|((kind, _), _)| *kind == TextKind::Summary);
-                let part = |(place, text): (TextPlace, String)| part_of(place.0, text);
+                let part = |(place, text): (OutputPlace, String)| part_of(place.0, text);
                 reasoning.summary = summary.into_iter().map(part).collect();
                 let content: Vec<_> = content.into_iter().map(part).collect();
                 reasoning.content = (!content.is_empty()).then_some(content);
@@ -286,7 +286,7 @@ fn part_of(kind: TextKind, text: String) -> ItemPart {
     }
 }
 
-fn join(texts: &mut BTreeMap<TextPlace, String>) -> String {
+fn join(texts: &mut BTreeMap<OutputPlace, String>) -> String {
     std::mem::take(texts).into_values().collect()
 }
 

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer};
 
 use super::item::Item;
 use super::part::ItemPart;
-use super::repair::{decode_repaired, repair_event};
+use super::repair::{decode_repaired, take};
 use super::response::Response;
 use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::string_enum::string_enum;
@@ -372,5 +372,21 @@ impl fmt::Debug for ResponseEvent {
             .field("sequence_number", &self.sequence_number())
             .field("output_index", &self.output_index())
             .finish_non_exhaustive()
+    }
+}
+
+/// Reads the response in an event even if some of its fields have unexpected types, and arguments that are an
+/// object in place of its JSON text.
+fn repair_event(event: &mut ResponseEvent) {
+    let extra = &mut event.extra;
+    if event.response.is_none() {
+        event.response = take(extra, "response", |json| {
+            Response::decode(json.as_bytes()).ok().map(Box::new)
+        });
+    }
+    for (field, name) in [(&mut event.arguments, "arguments"), (&mut event.input, "input")] {
+        if field.is_none() {
+            *field = take(extra, name, |json| Some(json.to_owned()));
+        }
     }
 }

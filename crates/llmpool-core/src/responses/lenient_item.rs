@@ -1,12 +1,11 @@
 //! Reading of items that do not have the documented form but a clear meaning.
 
-use super::item::Item;
 use crate::chat::Json;
 use crate::raw_object::{RawObject, quoted};
 
-/// Reads a message whose content is one part in place of a list, and a part in place of a message. Returns
-/// `None` for anything else.
-pub(super) fn lenient_item(json: &Json) -> Option<Item> {
+/// Returns the message, as JSON, of a message whose content is one part in place of a list, or of a part in place of
+/// a message. `None` for anything else.
+pub(super) fn message_of_lenient(json: &Json) -> Option<String> {
     let mut item = RawObject::parse(json.get())?;
     match item.get("type") {
         Some(r#""message""#) if is_object(item.get("content")) => {
@@ -17,9 +16,7 @@ pub(super) fn lenient_item(json: &Json) -> Option<Item> {
         }
         _ => return None,
     }
-    serde_json::from_str(&item.to_json())
-        .ok()
-        .filter(|item| matches!(item, Item::Message(_)))
+    Some(item.to_json())
 }
 
 /// Returns a message of the model with one part.

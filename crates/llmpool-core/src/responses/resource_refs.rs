@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde_json::value::RawValue;
 
 use crate::chat::wire_object::FieldName;
-use crate::raw_object::{RawMembers, parse_members};
+use crate::raw_object::{JsonMembers, parse_members};
 
 /// A reference from a request to a resource that only one account can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub fn created_resources(answer: &[u8]) -> Vec<String> {
 }
 
 /// Returns the fields of a JSON object. Empty if `json` is not an object.
-fn fields_of(json: &[u8]) -> RawMembers<'_> {
+fn fields_of(json: &[u8]) -> JsonMembers<'_> {
     parse_members(json).unwrap_or_default()
 }
 

@@ -4,9 +4,10 @@ use std::fmt;
 
 use super::item::Item;
 use super::part::ItemPart;
-use super::repair::{decode_repaired, repair_response};
+use super::repair::{decode_repaired, number, take};
 use super::request::{Reasoning, ResponsesTool, TextOptions};
 use crate::chat::lenient_u64::lenient_getters;
+use crate::chat::repair::decode_usage;
 use crate::chat::string_enum::string_enum;
 use crate::chat::wire_object::{opaque_debug, partial_debug, wire_object};
 use crate::chat::{Content, Json, LenientU64, UnknownFields};
@@ -277,3 +278,18 @@ partial_debug!(Response {
     output,
     usage
 });
+
+/// Reads the usage of a response even if some of its values have unexpected types, and whole numbers that are
+/// written as fractions or text.
+fn repair_response(response: &mut Response) {
+    let extra = &mut response.extra;
+    if response.usage.is_none() {
+        response.usage = take(extra, "usage", decode_usage);
+    }
+    for (field, name) in [
+        (&mut response.max_output_tokens, "max_output_tokens"),
+        (&mut response.max_tool_calls, "max_tool_calls"),
+    ] {
+        *field = field.or_else(|| take(extra, name, number));
+    }
+}

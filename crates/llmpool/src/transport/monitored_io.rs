@@ -67,20 +67,26 @@ impl MonitoredIo {
 
     /// Returns the result of a write or flush. If the other end no longer reads, returns `done` instead of the
     /// error and discards all further writes.
+    #[inline]
     fn absorb<T>(&mut self, result: Poll<io::Result<T>>, done: T) -> Poll<io::Result<T>> {
-        match result {
-            Poll::Ready(Err(error)) if is_closed_by_peer(&error) => {
-                let io = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
-                self.io = Box::new(ReadOnlyIo {
-                    unread: Bytes::new(),
-                    is_written: true,
-                    io,
-                });
-                self.record.is_read_only.store(true, Ordering::Relaxed);
+        match &result {
+            Poll::Ready(Err(error)) if is_closed_by_peer(error) => {
+                self.discard_writes();
                 Poll::Ready(Ok(done))
             }
-            result => result,
+            _ => result,
         }
+    }
+
+    #[cold]
+    fn discard_writes(&mut self) {
+        let io = std::mem::replace(&mut self.io, Box::new(tokio::io::empty()));
+        self.io = Box::new(ReadOnlyIo {
+            unread: Bytes::new(),
+            is_written: true,
+            io,
+        });
+        self.record.is_read_only.store(true, Ordering::Relaxed);
     }
 }
 
