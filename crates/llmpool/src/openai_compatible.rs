@@ -124,9 +124,15 @@ impl LlmInterface for OpenAiCompatible {
                 stream: false,
             };
             let mut answer = raw::complete(&self.target, &encoder, options).await?;
-            let completion = answer.decode(|body| decode_completion(self.target.format, body))?;
-            answer.note_usage(completion.usage.clone());
-            Ok(ChatResponse::new(completion).with_report(answer.report))
+            // Nothing here is passed through another function, because moving a completion costs.
+            match decode_completion(self.target.format, &answer.body) {
+                Ok(completion) => {
+                    answer.note_usage(completion.usage.clone());
+                    let report = answer.report;
+                    Ok(ChatResponse { completion, report })
+                }
+                Err(reason) => Err(raw::invalid_response(reason, answer.report)),
+            }
         })
     }
 
@@ -153,7 +159,9 @@ impl LlmInterface for OpenAiCompatible {
 fn decode_completion(format: ApiFormat, body: &[u8]) -> Result<ChatCompletion, Cow<'static, str>> {
     match format {
         ApiFormat::ChatCompletions => {
-            let completion = ChatCompletion::decode(body).map_err(|_| "the completion cannot be read")?;
+            let Ok(completion) = ChatCompletion::decode(body) else {
+                return Err("the completion cannot be read".into());
+            };
             if completion.choices.is_empty() {
                 return Err("a completion without choices".into());
             }

@@ -124,7 +124,8 @@ pub(crate) async fn stream(
     }
 }
 
-fn invalid_response(reason: Cow<'static, str>, mut report: CallReport) -> Error {
+#[cold]
+pub(crate) fn invalid_response(reason: Cow<'static, str>, mut report: CallReport) -> Error {
     if let Some(attempt) = report.attempts.last_mut() {
         attempt.failure = Some(FailureKind::InvalidResponse);
     }

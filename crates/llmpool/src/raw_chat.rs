@@ -1,7 +1,7 @@
 //! Calls that send an encoded request unchanged and return the answer undecoded.
 
 use bytes::Bytes;
-use llmpool_core::translate;
+use llmpool_core::{framing, translate};
 
 use crate::encoded_request::EncodedRequest;
 use crate::endpoint::Endpoint;
@@ -31,7 +31,11 @@ impl OpenAiCompatible {
     pub async fn raw_chat_with(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, false);
         let mut answer = raw::complete(self.target(), &request, options).await?;
-        answer.note_usage(translate::parse_usage(&answer.body));
+        let usage = translate::parse_usage(&answer.body);
+        if usage.is_none() && framing::documents(&answer.body).len() != 1 {
+            return Err(raw::invalid_response("broken JSON".into(), answer.report));
+        }
+        answer.note_usage(usage);
         let CompleteAnswer { body, report, .. } = answer;
         Ok(RawResponse { body, report })
     }

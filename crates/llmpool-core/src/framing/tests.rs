@@ -53,21 +53,6 @@ fn stream_may_begin_with_any_field() {
 }
 
 #[test]
-fn ordinary_document_is_one_balanced_line() {
-    for (answer, is_ordinary) in [
-        (r#"{"a":{"b":"x"}}"#, true),
-        (" {}\n", true),
-        (r#"{"a":{}"#, false),
-        (r#"{"a":1}{"a":2}"#, false),
-        ("{}\n{}", false),
-        ("[]", false),
-        ("", false),
-    ] {
-        assert_eq!(is_ordinary_document(answer.as_bytes()), is_ordinary, "{answer}");
-    }
-}
-
-#[test]
 fn documents_are_complete_with_the_last_finish_reason() {
     let chunk = |index: u64, finish: &str, usage: &str| {
         format!(
