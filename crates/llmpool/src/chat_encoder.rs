@@ -2,6 +2,7 @@
 
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatRequest, StreamOptions};
+use llmpool_core::provider_profile::ProviderProfile;
 use llmpool_core::responses::{Reasoning, ResponsesRequest, TextOptions};
 use llmpool_core::translate::{self, TranslatedRequest};
 use serde::ser::SerializeMap;
@@ -53,10 +54,19 @@ impl ChatEncoder<'_> {
     }
 
     fn encode_responses(&self, target: &Target) -> Result<EncodedRequest, Error> {
-        let TranslatedRequest { mut request, dropped } = translate::chat_request_to_responses(self.request)
-            .map_err(|refused| {
+        let cleaned =
+            translate::without_extra_content(self.request).filter(|_| refuses_unknown_fields(target));
+        let (chat, removed) = match &cleaned {
+            Some((chat, removed)) => (chat, &removed[..]),
+            None => (self.request, &[][..]),
+        };
+        let TranslatedRequest {
+            mut request,
+            mut dropped,
+        } = translate::chat_request_to_responses(chat).map_err(|refused| {
             Error::new(ErrorKind::Unsendable, refused.to_string()).with_param(refused.param)
         })?;
+        dropped.extend_from_slice(removed);
         merge_api_params(&mut request, self.request.store.is_some(), target);
         let encoder = ResponsesEncoder {
             request: &request,
@@ -80,6 +90,13 @@ impl ChatEncoder<'_> {
         options.include_usage = options.include_usage.or(Some(true));
         (Some(options), self.request.stream_options.is_none())
     }
+}
+
+/// Returns whether the target's provider refuses requests with fields that it does not know.
+fn refuses_unknown_fields(target: &Target) -> bool {
+    let authority = target.uris.get(Endpoint::Generation).authority();
+    let profile = ProviderProfile::for_authority(authority.map_or("", |host| host.as_str()));
+    profile.chat_capabilities.openai_extensions
 }
 
 /// Merges `api_params`, the target's default fields, into a translated request. Without this step, a field

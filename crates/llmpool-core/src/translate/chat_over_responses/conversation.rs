@@ -7,6 +7,7 @@ use crate::responses::{
     AudioInput, FileInput, ImageInput, Item, ItemPart, ItemText, MessageItem, ReasoningItem, ToolOutputItem,
 };
 use crate::translate::dropped_fields::{DroppedFields, copy_unknown};
+use crate::translate::echoed::{EchoedMessage, PHASE, not_echoed};
 use crate::translate::reasoning_details::{REASONING_DETAILS, ReasoningDetails};
 use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::unsupported_field::{UNKNOWN_ROLE, UNKNOWN_TYPE, translate_each, unsupported};
@@ -167,14 +168,20 @@ impl InputBuilder<'_> {
         let mut kept = self.push_reasoning(message);
         kept.extend(["refusal", "tool_calls"]);
         self.drop_fields(message, &kept);
-        self.dropped.push_unknown(&message.extra, &self.path);
+        let echoed = EchoedMessage::of_chat(&message.extra);
         let parts = self.output_parts(message)?;
-        if !parts.is_empty() {
-            self.items.push(Item::Message(MessageItem {
+        if parts.is_empty() {
+            self.dropped.push_unknown(&message.extra, &self.path);
+        } else {
+            let names = not_echoed(&message.extra).filter(|name| *name != PHASE || !echoed.has_phase());
+            self.dropped.push_members(names, &self.path);
+            let mut item = MessageItem {
                 role: Some(Role::Assistant),
                 content: Some(Content::Parts(parts)),
                 ..MessageItem::default()
-            }));
+            };
+            echoed.write_to_item(&mut item);
+            self.items.push(Item::Message(item));
         }
         let mut calls = message.tool_calls.iter().enumerate();
         calls.try_for_each(|(index, call)| self.push_tool_call(index, call))
@@ -235,9 +242,14 @@ impl InputBuilder<'_> {
             (None, Some(custom)) => ("custom", &custom.extra),
             _ => return unsupported(path, UNKNOWN_TYPE),
         };
-        self.dropped.push_unknown(&call.extra, &path);
+        self.dropped.push_members(not_echoed(&call.extra), &path);
         self.dropped.push_unknown(extra, &format!("{path}.{kind}"));
-        let parts = ToolCallParts::from_chat(call.id.clone(), call.function.clone(), call.custom.clone());
+        let parts = ToolCallParts::from_chat(
+            call.id.clone(),
+            call.function.clone(),
+            call.custom.clone(),
+            &call.extra,
+        );
         // Some providers restart the numbering of ids in each turn, so that a later call of another kind can have the same id.
         if parts.is_custom {
             self.custom_call_ids.insert(parts.call_id.clone());

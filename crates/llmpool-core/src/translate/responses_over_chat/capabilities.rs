@@ -16,6 +16,9 @@ pub struct ChatCapabilities {
     ///
     /// If `false`, a custom tool causes an error. `allowed_tools` is left out, and the request's list of
     /// tools contains only the allowed tools. The other fields are dropped.
+    ///
+    /// If `true`, `extra_content` of tool calls and messages, an extension of Gemini, is dropped, because OpenAI
+    /// refuses unknown fields.
     pub openai_extensions: bool,
     /// How a chat request passes the model's reasoning from earlier turns back to the provider.
     pub reasoning_echo: ReasoningEcho,

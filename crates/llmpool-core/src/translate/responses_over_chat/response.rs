@@ -6,13 +6,17 @@ use crate::chat::{
     ChatCompletion, Choice, Content, Json, Message, Part, Role, ThinkingPart, Thought, ToolCall,
 };
 use crate::responses::{Item, ItemPart, ItemText, MessageItem, OutputText, ReasoningItem, Response};
+use crate::translate::echoed::EchoedMessage;
 use crate::translate::image_items::{IMAGES, images_to_items};
+use crate::translate::moderation::{self, MODERATION};
 use crate::translate::reasoning_details::ReasoningDetails;
 use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::{FailedResponse, tagged_object};
 
 /// Translates a chat completion to a response. Ignores all choices except the choice with the lowest index,
 /// because a response contains only one answer.
+///
+/// [`dropped_from_completion`](crate::translate::dropped_from_completion) lists what is left out.
 ///
 /// # Errors
 ///
@@ -31,13 +35,17 @@ pub fn completion_to_response(
     if let Some(last) = output.last_mut() {
         last.set_status(item_status(incomplete_reason.is_some()));
     }
-    Ok(envelope.finished(
+    let mut response = envelope.finished(
         output,
         incomplete_reason,
         completion.usage.as_ref(),
         completion.model,
         completion.service_tier,
-    ))
+    );
+    if let Some(moderation) = moderation::to_responses(&completion.extra) {
+        response.extra.insert(MODERATION, moderation);
+    }
+    Ok(response)
 }
 
 /// Returns the log probabilities in the `content` list of a chat choice's `logprobs`. Empty if `logprobs` or
@@ -138,13 +146,15 @@ fn message_item(
         parts.push(ItemPart::refusal(refusal));
     }
     (!parts.is_empty()).then(|| {
-        Item::Message(MessageItem {
+        let mut item = MessageItem {
             id: Some(envelope.item_id("msg", index)),
             role: Some(Role::Assistant),
             status: Some(item_status(false)),
             content: Some(Content::Parts(parts)),
             ..MessageItem::default()
-        })
+        };
+        EchoedMessage::of_chat(&message.extra).write_to_item(&mut item);
+        Item::Message(item)
     })
 }
 
@@ -162,7 +172,7 @@ fn tool_call_item(call: ToolCall, envelope: &ResponseEnvelope, index: usize) -> 
     if call.function.is_none() && call.custom.is_none() {
         return None;
     }
-    let mut parts = ToolCallParts::from_chat(call.id, call.function, call.custom);
+    let mut parts = ToolCallParts::from_chat(call.id, call.function, call.custom, &call.extra);
     if parts.call_id.is_empty() {
         parts.call_id = envelope.item_id("call", index);
     }

@@ -21,6 +21,8 @@ pub(super) struct StreamedItem {
     pub(super) tool_call_index: Option<u64>,
     /// Whether the id and the name of the tool call were sent to the client.
     pub(super) is_named: bool,
+    /// Whether the unknown fields of the tool call that the client must send back were sent.
+    pub(super) has_extra: bool,
     /// Number of bytes of the message text that were sent to the client.
     pub(super) text_bytes: usize,
     /// Number of bytes of the refusal that were sent to the client.
