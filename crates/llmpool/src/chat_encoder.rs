@@ -3,7 +3,7 @@
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatRequest, StreamOptions};
 use llmpool_core::provider_profile::ProviderProfile;
-use llmpool_core::responses::{Reasoning, ResponsesRequest, TextOptions};
+use llmpool_core::responses::ResponsesRequest;
 use llmpool_core::translate::{self, TranslatedRequest};
 use serde::ser::SerializeMap;
 
@@ -99,9 +99,7 @@ fn refuses_unknown_fields(target: &Target) -> bool {
     profile.chat_capabilities.openai_extensions
 }
 
-/// Merges `api_params`, the target's default fields, into a translated request. Without this step, a field
-/// that the request sets in part would hide the whole default: for example, `reasoning` without an `effort`
-/// would hide the default `effort`.
+/// Merges `store` and `include` of `api_params`, the target's default fields, into a translated request.
 ///
 /// `has_store` states whether the caller's request sets `store`. If `has_store` is false, a `store` in
 /// `api_params` replaces the value that the translation has chosen.
@@ -113,24 +111,6 @@ fn merge_api_params(request: &mut ResponsesRequest, has_store: bool, target: &Ta
                 let mut more: Vec<String> = serde_json::from_str(value.get()).unwrap_or_default();
                 more.retain(|name| !request.include.contains(name));
                 request.include.extend(more);
-            }
-            "reasoning" => {
-                if let (Some(own), Ok(default)) = (
-                    &mut request.reasoning,
-                    serde_json::from_str::<Reasoning>(value.get()),
-                ) {
-                    own.effort = own.effort.take().or(default.effort);
-                    own.summary = own.summary.take().or(default.summary);
-                }
-            }
-            "text" => {
-                if let (Some(own), Ok(default)) = (
-                    &mut request.text,
-                    serde_json::from_str::<TextOptions>(value.get()),
-                ) {
-                    own.format = own.format.take().or(default.format);
-                    own.verbosity = own.verbosity.take().or(default.verbosity);
-                }
             }
             _ => {}
         }

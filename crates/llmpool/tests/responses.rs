@@ -94,8 +94,8 @@ async fn chat_is_translated_to_a_response_request_and_back() {
 
 #[tokio::test(start_paused = true)]
 async fn target_parameters_complete_partly_set_chat_fields() {
-    let params = json!({"store": true, "include": ["file_search_call.results"], "reasoning": {"effort": "low", "summary": "auto"},
-        "text": {"verbosity": "low", "format": {"type": "json_object"}}});
+    let params = json!({"store": true, "include": ["file_search_call.results"], "reasoning": {"effort": "low", "summary": "auto", "mode": "pro"},
+        "text": {"verbosity": "low", "format": {"type": "json_object"}, "x": 1}});
     let params = params.as_object().unwrap().iter();
     let params = params.map(|(name, value)| (name.clone(), Json::of(value).unwrap()));
     let settings = TargetSettings {
@@ -130,10 +130,13 @@ async fn target_parameters_complete_partly_set_chat_fields() {
             "file_search_call.results"
         ])
     );
-    assert_eq!(body["reasoning"], json!({"effort": "high", "summary": "auto"}));
+    assert_eq!(
+        body["reasoning"],
+        json!({"effort": "high", "summary": "auto", "mode": "pro"})
+    );
     assert_eq!(
         body["text"],
-        json!({"format": {"type": "text"}, "verbosity": "low"})
+        json!({"format": {"type": "text"}, "verbosity": "low", "x": 1})
     );
     assert_eq!(body.get("stream_options"), None, "not allowed without streaming");
     assert_eq!(received[1].body["store"], false);
@@ -200,6 +203,34 @@ async fn extra_content_of_earlier_turns_is_not_sent_to_openai() {
             "{host}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn target_parameters_complete_options_of_native_requests() {
+    let params = json!({"reasoning": {"effort": "low", "summary": "auto", "mode": "pro"}, "text": {"verbosity": "low", "x": 1}});
+    let params = params.as_object().unwrap().iter();
+    let params = params.map(|(name, value)| (name.clone(), Json::of(value).unwrap()));
+    let settings = TargetSettings {
+        api: ApiFormat::Responses,
+        api_params: params.collect(),
+        ..TargetSettings::default()
+    };
+    let script = plain("completed");
+    let pool = ApiKeyPool::new("p", ["a"]).unwrap();
+    let target = OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(script.clone())
+        .build_responses()
+        .unwrap();
+    let request = json!({"input": "x", "reasoning": {"effort": "high", "mode": "std"}});
+    let request: ResponsesRequest = serde_json::from_value(request).unwrap();
+    target.create_response(&request).await.unwrap();
+    let received = script.received.lock().unwrap();
+    assert_eq!(
+        received[0].body,
+        json!({"model": "m", "input": "x", "text": {"verbosity": "low", "x": 1},
+            "reasoning": {"effort": "high", "summary": "auto", "mode": "std"}})
+    );
 }
 
 // U14
