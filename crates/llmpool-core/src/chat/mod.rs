@@ -35,6 +35,7 @@ pub(crate) mod lenient_u64;
 mod logprobs;
 mod message;
 mod part;
+mod reasoning_fragments;
 pub(crate) mod repair;
 mod request;
 mod response;
@@ -63,6 +64,7 @@ pub use part::{
     AudioPart, FilePart, FileSource, ImagePart, ImageUrl, InputAudio, Part, RefusalPart, TextPart,
     ThinkingPart, Thought,
 };
+pub(crate) use reasoning_fragments::ReasoningFragments;
 pub use request::{ChatRequest, Stop, StreamOptions};
 pub use response::{ChatCompletion, Choice};
 pub use response_format::{JsonSchemaFormat, NamedSchema, ResponseFormat};

@@ -191,11 +191,13 @@ impl InputBuilder<'_> {
     /// whole content is in the appended items.
     fn push_reasoning(&mut self, message: &Message) -> Vec<&'static str> {
         let details = message.reasoning_details.as_ref().map(ReasoningDetails::parse);
-        let Some(details) = details.filter(|details| !details.items.is_empty()) else {
+        let has_other_blocks = details.as_ref().is_some_and(ReasoningDetails::has_other_blocks);
+        let items = details.map(ReasoningDetails::into_items).unwrap_or_default();
+        if items.is_empty() {
             return Vec::new();
-        };
+        }
         self.has_reasoning = true;
-        let texts = details.items.iter().map(ReasoningItem::text);
+        let texts = items.iter().map(ReasoningItem::text);
         let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
         let text = texts.join(REASONING_SEPARATOR);
         // The provider looks up an item that has only an id, and fails if it did not store the response that contains the item.
@@ -203,10 +205,10 @@ impl InputBuilder<'_> {
             self.is_stored || item.encrypted_content.is_some() || !item.text().is_empty()
         };
         let mut kept = Vec::new();
-        if !details.has_other_blocks && details.items.iter().all(is_sent) {
+        if !has_other_blocks && items.iter().all(is_sent) {
             kept.push(REASONING_DETAILS);
         }
-        let items = details.items.into_iter().filter(is_sent);
+        let items = items.into_iter().filter(is_sent);
         self.items.extend(items.map(Item::Reasoning));
         let is_same = |field: &Option<String>| field.as_ref().is_none_or(|field| *field == text);
         if is_same(&message.reasoning_content) && is_same(&message.reasoning) {

@@ -5,11 +5,11 @@ use super::incomplete_reason::{incomplete_reason, item_status};
 use crate::chat::{
     ChatCompletion, Choice, Content, Json, Message, Part, Role, ThinkingPart, Thought, ToolCall,
 };
-use crate::responses::{Item, ItemPart, ItemText, MessageItem, OutputText, ReasoningItem, Response};
+use crate::responses::{Item, ItemPart, MessageItem, OutputText, ReasoningItem, Response};
 use crate::translate::echoed::EchoedMessage;
 use crate::translate::image_items::{IMAGES, images_to_items};
 use crate::translate::moderation::{self, MODERATION};
-use crate::translate::reasoning_details::ReasoningDetails;
+use crate::translate::reasoning_details::{Reasoning, ReasoningDetails, blocks_text, foreign_to_item};
 use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::{FailedResponse, tagged_object};
 
@@ -83,30 +83,37 @@ fn output_items(message: Message, logprobs: Option<&Json>, envelope: &ResponseEn
     items
 }
 
-/// Returns the reasoning of a chat message as items. If the message has reasoning blocks that were made from
-/// reasoning items, restores those items. Otherwise returns one item with the message's reasoning text, or no
+/// Returns the reasoning of a chat message as items: those from which its reasoning blocks were made, and an
+/// item for each run of other blocks. Without blocks, returns one item with the message's reasoning text, or no
 /// item if that text is empty.
 fn reasoning_items(message: &Message, envelope: &ResponseEnvelope) -> Vec<Item> {
     let details = message.reasoning_details.as_ref();
     let details = details.map(ReasoningDetails::parse).unwrap_or_default();
-    if !details.items.is_empty() {
-        return details.items.into_iter().map(Item::Reasoning).collect();
-    }
     let candidates = [
         message.reasoning_content.clone(),
         message.reasoning.clone(),
         Some(content_parts(message).filter_map(thinking).collect()),
-        Some(details.other_text),
     ];
     let text = candidates.into_iter().flatten().find(|text| !text.is_empty());
-    let item = text.map(|text| {
+    let with_id = |index: usize, item: ReasoningItem| {
         Item::Reasoning(ReasoningItem {
-            id: Some(envelope.item_id("rs", 0)),
-            content: Some(vec![ItemPart::ReasoningText(ItemText::new(text))]),
-            ..ReasoningItem::default()
+            id: Some(envelope.item_id("rs", index)),
+            ..item
         })
-    });
-    item.into_iter().collect()
+    };
+    match (&details.parts[..], text) {
+        ([], Some(text)) => vec![with_id(0, foreign_to_item(&[], text))],
+        // The message's text is that of the blocks, except for redacted blocks.
+        ([Reasoning::Foreign(blocks)], Some(text)) => vec![with_id(0, foreign_to_item(blocks, text))],
+        _ => {
+            let parts = details.parts.into_iter().enumerate();
+            let items = parts.map(|(index, part)| match part {
+                Reasoning::Item(item) => Item::Reasoning(item),
+                Reasoning::Foreign(blocks) => with_id(index, foreign_to_item(&blocks, blocks_text(&blocks))),
+            });
+            items.collect()
+        }
+    }
 }
 
 fn content_parts(message: &Message) -> impl Iterator<Item = &Part> {

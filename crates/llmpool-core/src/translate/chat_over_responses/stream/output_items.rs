@@ -33,6 +33,8 @@ pub(super) struct StreamedItem {
     /// The part to which the last piece of reasoning belongs: whether that part is in the summary, and the
     /// zero-based index of the part. `None` before the first piece of reasoning.
     pub(super) reasoning_part: Option<(bool, u64)>,
+    /// The pieces of each part of the reasoning summary, joined.
+    pub(super) summary: Vec<String>,
     /// Whether the provider has sent the complete item.
     pub(super) is_done: bool,
 }

@@ -178,6 +178,10 @@ impl ChunkToEventTranslator {
     fn push_choice(&mut self, choice: ChunkChoice) {
         let mut delta = choice.delta;
         self.push_reasoning(&mut delta);
+        let has_text = |content: &Content| !content.text().is_empty();
+        if delta.content.as_ref().is_some_and(has_text) || !delta.tool_calls.is_empty() {
+            self.reasoning.end_blocks(&mut self.output);
+        }
         let output = &mut self.output;
         match delta.content {
             Some(Content::Text(text)) => {
@@ -212,10 +216,12 @@ impl ChunkToEventTranslator {
     fn push_reasoning(&mut self, delta: &mut Delta) {
         let texts = [delta.reasoning_content.take(), delta.reasoning.take()];
         let text = texts.into_iter().flatten().find(|text| !text.is_empty());
-        let has_text = text.is_some();
-        reasoning::push_text(&mut self.output, &text.unwrap_or_default());
+        if let Some(text) = text {
+            self.reasoning.note_text();
+            reasoning::push_text(&mut self.output, &text);
+        }
         if let Some(details) = delta.extra.get(REASONING_DETAILS) {
-            self.reasoning.push_details(details, has_text, &mut self.output);
+            self.reasoning.push_details(details, &mut self.output);
         }
     }
 }

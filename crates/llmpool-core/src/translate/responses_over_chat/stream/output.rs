@@ -151,6 +151,10 @@ impl StreamedOutput {
         })
     }
 
+    pub(super) fn next_reasoning_id(&self) -> Option<String> {
+        self.next_item_id("rs")
+    }
+
     fn new_reasoning(&self) -> Item {
         Item::Reasoning(ReasoningItem {
             id: self.next_item_id("rs"),
