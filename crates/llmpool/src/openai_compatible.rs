@@ -124,8 +124,9 @@ impl LlmInterface for OpenAiCompatible {
                 stream: false,
             };
             let mut answer = raw::complete(&self.target, &encoder, options).await?;
-            let completion = answer.decode(|body| decode_completion(self.target.format, body))?;
+            let (completion, dropped) = answer.decode(|body| decode_completion(self.target.format, body))?;
             answer.note_usage(completion.usage.clone());
+            answer.report.dropped_output = dropped;
             Ok(ChatResponse::new(completion).with_report(answer.report))
         })
     }
@@ -149,8 +150,12 @@ impl LlmInterface for OpenAiCompatible {
     }
 }
 
-/// Decodes a complete answer in `format`. Returns the reason if that is not possible.
-fn decode_completion(format: ApiFormat, body: &[u8]) -> Result<ChatCompletion, Cow<'static, str>> {
+/// Decodes a complete answer in `format`. Returns the completion and the paths of the parts that it leaves out,
+/// or the reason why that is not possible.
+fn decode_completion(
+    format: ApiFormat,
+    body: &[u8],
+) -> Result<(ChatCompletion, Vec<String>), Cow<'static, str>> {
     match format {
         ApiFormat::ChatCompletions => {
             let completion = ChatCompletion::decode(body).map_err(|_| "the completion cannot be read")?;
@@ -160,13 +165,15 @@ fn decode_completion(format: ApiFormat, body: &[u8]) -> Result<ChatCompletion, C
             if completion.choices.iter().any(is_empty) {
                 return Err("a choice without a message".into());
             }
-            Ok(completion)
+            Ok((completion, Vec::new()))
         }
         ApiFormat::Responses => {
             let response = Response::decode(body).map_err(|_| "the response cannot be read")?;
             let response = Some(response).filter(|response| response.has("output"));
             let response = response.ok_or("a response without output")?;
-            translate::response_to_completion(response).map_err(|failed| failed.detail().into())
+            let dropped = translate::dropped_from_response(&response);
+            let completion = translate::response_to_completion(response);
+            Ok((completion.map_err(|failed| failed.detail())?, dropped))
         }
     }
 }

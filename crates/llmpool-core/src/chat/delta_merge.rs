@@ -1,12 +1,14 @@
 //! Merges the unknown fields of deltas.
 //!
 //! Strings are appended to strings and lists to lists. For values of any other type, the last value is kept.
+//! The fragments of reasoning blocks are joined to whole blocks.
 //! The merged JSON is serialized only once, after the last chunk, because serializing it after every chunk
 //! would take quadratic time.
 
 use super::empty_object::EmptyObject;
 use super::field_map::FieldMap;
 use super::json::Json;
+use super::reasoning_fragments::ReasoningFragments;
 use super::unknown_fields::UnknownFields;
 use crate::lenient_json::decode_part;
 
@@ -18,6 +20,8 @@ pub(super) struct MergedFields(FieldMap<MergedValue>);
 enum MergedValue {
     Text(String),
     List(Vec<Json>),
+    /// The elements of `reasoning_details`.
+    Blocks(ReasoningFragments),
     /// An object whose fields are merged one by one.
     Object(MergedFields),
     Other(Json),
@@ -26,6 +30,8 @@ enum MergedValue {
 /// Name of the field with audio output. The object in this field is merged field by field, because providers
 /// stream the audio data and the transcript in pieces.
 const AUDIO: &str = "audio";
+/// Name of the field with reasoning blocks.
+const REASONING_DETAILS: &str = "reasoning_details";
 
 impl MergedFields {
     pub(super) fn merge(&mut self, delta: &UnknownFields) {
@@ -33,6 +39,19 @@ impl MergedFields {
             let value = MergedValue::parse(name, value);
             match self.0.get_mut(name) {
                 Some(known) => known.merge(value),
+                None => self.0.push(name.to_owned(), value),
+            }
+        }
+    }
+
+    /// Merges a fragment of a reasoning block: appends to its texts, and adds fields that are still absent.
+    pub(super) fn merge_block(&mut self, fragment: &UnknownFields) {
+        const TEXTS: [&str; 2] = ["text", "summary"];
+        for (name, value) in fragment.iter() {
+            let value = MergedValue::parse(name, value);
+            match self.0.get_mut(name) {
+                Some(known) if TEXTS.contains(&name) || known.is_null() => known.merge(value),
+                Some(_) => {}
                 None => self.0.push(name.to_owned(), value),
             }
         }
@@ -69,6 +88,11 @@ impl MergedValue {
         let text = json.get();
         let parsed = match text.as_bytes().first() {
             Some(b'"') => decode_part(text).map(Self::Text),
+            Some(b'[') if name == REASONING_DETAILS => serde_json::from_str(text).ok().map(|blocks| {
+                let mut fragments = ReasoningFragments::default();
+                Vec::<Json>::into_iter(blocks).for_each(|block| fragments.push(block));
+                Self::Blocks(fragments)
+            }),
             Some(b'[') => serde_json::from_str(text).ok().map(Self::List),
             Some(b'{') if name == AUDIO => {
                 let mut fields = MergedFields::default();
@@ -79,10 +103,17 @@ impl MergedValue {
         parsed.unwrap_or_else(|| Self::Other(json.clone()))
     }
 
+    fn is_null(&self) -> bool {
+        matches!(self, Self::Other(json) if json.get() == "null")
+    }
+
     fn merge(&mut self, value: Self) {
         match (self, value) {
             (Self::Text(known), Self::Text(more)) => known.push_str(&more),
             (Self::List(known), Self::List(more)) => known.extend(more),
+            (Self::Blocks(known), Self::Blocks(more)) => {
+                more.blocks().into_iter().for_each(|block| known.push(block));
+            }
             (Self::Object(known), Self::Object(mut more)) => {
                 for (name, value) in more.0.take() {
                     match known.0.get_mut(&name) {
@@ -102,6 +133,7 @@ impl MergedValue {
         match self {
             Self::Text(text) => Json::of(text).ok(),
             Self::List(items) => Json::of(items).ok(),
+            Self::Blocks(fragments) => Json::of(&fragments.blocks()).ok(),
             Self::Object(fields) => fields.to_object(),
             Self::Other(json) => Some(json.clone()),
         }

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
-use crate::chat::{Content, Json, Role};
+use crate::chat::{Content, Json, Role, UnknownFields};
 use crate::responses::{
     EventDelta, EventKind, HostedItem, Item, ItemPart, MessageItem, ReasoningItem, ResponseEvent,
 };
+use crate::translate::echoed::{EchoedMessage, insert_all};
 use crate::translate::responses_over_chat::envelope::ResponseEnvelope;
 use crate::translate::responses_over_chat::incomplete_reason::item_status;
 
@@ -150,6 +151,10 @@ impl StreamedOutput {
         })
     }
 
+    pub(super) fn next_reasoning_id(&self) -> Option<String> {
+        self.next_item_id("rs")
+    }
+
     fn new_reasoning(&self) -> Item {
         Item::Reasoning(ReasoningItem {
             id: self.next_item_id("rs"),
@@ -190,6 +195,27 @@ impl StreamedOutput {
         let mut event = self.event(index, kind);
         event.delta = Some(EventDelta::Text(arguments));
         self.push_event(event);
+    }
+
+    /// Adds unknown fields to the tool call at `index`, which its later events and the response contain.
+    pub(super) fn add_extra(&mut self, index: usize, extra: UnknownFields) {
+        match &mut self.items[index].item {
+            Item::FunctionCall(call) => insert_all(&mut call.extra, extra),
+            Item::CustomToolCall(call) => insert_all(&mut call.extra, extra),
+            _ => {}
+        }
+    }
+
+    /// Adds fields to the last message. Returns `false` if there is no message yet.
+    pub(super) fn add_echoed(&mut self, echoed: &EchoedMessage) -> bool {
+        let message = self.find_last(|item| match item {
+            Item::Message(message) => Some(message),
+            _ => None,
+        });
+        message.is_some_and(|(.., message)| {
+            echoed.clone().write_to_item(message);
+            true
+        })
     }
 
     /// Ends the message or reasoning item that is being written, if any.
