@@ -95,6 +95,7 @@ fn hosted_items_of_a_stream_whose_last_response_is_empty_are_reported() {
     let mut translator = EventToChunkTranslator::new();
     for event in [
         json!({"type": "response.output_item.done", "output_index": 3, "item": {"type": "mcp_call", "id": "m"}}),
+        json!({"type": "response.output_text.delta", "output_index": 4, "delta": "ok"}),
         json!({"type": "response.completed", "response": {"status": "completed", "output": []}}),
     ] {
         translator.push(parse(&event)).unwrap();
@@ -134,7 +135,7 @@ fn parts_of_a_completion_without_equivalent_are_reported() {
         ),
         (
             json!({}),
-            json!({"message": {"tool_calls": [with(function.clone(), "odd")]}}),
+            json!({"message": {"tool_calls": [with(function, "odd")]}}),
             "choices[0].message.tool_calls[0].odd",
         ),
         (json!({}), json!({"odd": 1}), "choices[0].odd"),

@@ -185,7 +185,9 @@ fn moderation_results_are_translated_both_ways() {
     let of_chat =
         json!({"input": {"type": "moderation_results", "model": "m", "results": [result]}, "output": error});
 
-    let response = json!({"status": "completed", "output": [], "moderation": of_response});
+    let message =
+        json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "t"}]});
+    let response = json!({"status": "completed", "output": [message], "moderation": of_response});
     let completion = translate::response_to_completion(parse(&response)).unwrap();
     assert_eq!(to_json(&completion)["moderation"], of_chat);
     let events = [json!({"type": "response.completed", "response": response})];

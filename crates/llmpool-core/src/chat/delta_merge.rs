@@ -44,19 +44,6 @@ impl MergedFields {
         }
     }
 
-    /// Merges a fragment of a reasoning block: appends to its texts, and adds fields that are still absent.
-    pub(super) fn merge_block(&mut self, fragment: &UnknownFields) {
-        const TEXTS: [&str; 2] = ["text", "summary"];
-        for (name, value) in fragment.iter() {
-            let value = MergedValue::parse(name, value);
-            match self.0.get_mut(name) {
-                Some(known) if TEXTS.contains(&name) || known.is_null() => known.merge(value),
-                Some(_) => {}
-                None => self.0.push(name.to_owned(), value),
-            }
-        }
-    }
-
     /// Merges the fields of `object` into `self`. Returns `false` and merges nothing if `object` is not a
     /// JSON object.
     pub(super) fn merge_object(&mut self, object: &Json) -> bool {
@@ -101,10 +88,6 @@ impl MergedValue {
             _ => None,
         };
         parsed.unwrap_or_else(|| Self::Other(json.clone()))
-    }
-
-    fn is_null(&self) -> bool {
-        matches!(self, Self::Other(json) if json.get() == "null")
     }
 
     fn merge(&mut self, value: Self) {

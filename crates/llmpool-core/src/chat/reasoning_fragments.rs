@@ -2,9 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::delta_merge::MergedFields;
 use super::empty_object::EmptyObject;
 use super::json::Json;
+use super::unknown_fields::UnknownFields;
+use crate::lenient_json::decode_part;
+
+/// Names of the fields whose texts are joined.
+const TEXTS: [&str; 2] = ["text", "summary"];
 
 /// Reasoning blocks, some of them assembled from fragments.
 ///
@@ -13,16 +17,23 @@ use super::json::Json;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReasoningFragments {
     blocks: Vec<Block>,
-    /// Position of the last block of each type and index.
+    /// Position of the block of each type and index.
     positions: HashMap<(String, u64), usize>,
 }
 
 #[derive(Clone, Debug)]
-enum Block {
-    /// A block that no fragment can extend, exactly as received.
-    Whole(Json),
-    /// The merged fields of a block with an index, and the block as received while it has one fragment.
-    Merged(MergedFields, Option<Json>),
+struct Block {
+    /// The first fragment, exactly as received.
+    first: Json,
+    /// The merged fields, if there is more than one fragment.
+    merged: Option<MergedBlock>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct MergedBlock {
+    fields: UnknownFields,
+    /// The joined text of each of the fields in [`TEXTS`].
+    texts: [Option<String>; TEXTS.len()],
 }
 
 #[derive(serde::Deserialize)]
@@ -35,22 +46,17 @@ struct BlockKey {
 impl ReasoningFragments {
     /// Adds a block or a fragment of a block.
     pub(crate) fn push(&mut self, fragment: Json) {
+        let next = self.blocks.len();
         let key: Option<BlockKey> = serde_json::from_str(fragment.get()).ok();
-        let fields: Option<EmptyObject> = serde_json::from_str(fragment.get()).ok();
-        let (Some(BlockKey { kind, index }), Some(fields)) = (key, fields) else {
-            return self.blocks.push(Block::Whole(fragment));
-        };
-        let position = *self.positions.entry((kind, index)).or_insert(self.blocks.len());
+        let position = key.map_or(next, |key| {
+            *self.positions.entry((key.kind, key.index)).or_insert(next)
+        });
         match self.blocks.get_mut(position) {
-            Some(Block::Merged(known, received)) => {
-                *received = None;
-                known.merge_block(&fields.extra);
-            }
-            _ => {
-                let mut merged = MergedFields::default();
-                merged.merge_block(&fields.extra);
-                self.blocks.push(Block::Merged(merged, Some(fragment)));
-            }
+            Some(block) => block.merge(&fragment),
+            None => self.blocks.push(Block {
+                first: fragment,
+                merged: None,
+            }),
         }
     }
 
@@ -60,10 +66,52 @@ impl ReasoningFragments {
 
     /// Returns the blocks, in the order in which they started.
     pub(crate) fn blocks(&self) -> Vec<Json> {
-        let blocks = self.blocks.iter().filter_map(|block| match block {
-            Block::Whole(json) | Block::Merged(_, Some(json)) => Some(json.clone()),
-            Block::Merged(fields, None) => fields.to_object(),
+        let blocks = self.blocks.iter().filter_map(|block| match &block.merged {
+            None => Some(block.first.clone()),
+            Some(merged) => merged.to_json(),
         });
         blocks.collect()
+    }
+}
+
+impl Block {
+    fn merge(&mut self, fragment: &Json) {
+        let first = &self.first;
+        let merged = self.merged.get_or_insert_with(|| {
+            let mut merged = MergedBlock::default();
+            merged.add(first);
+            merged
+        });
+        merged.add(fragment);
+    }
+}
+
+impl MergedBlock {
+    fn add(&mut self, fragment: &Json) {
+        let Ok(EmptyObject { extra }) = serde_json::from_str(fragment.get()) else {
+            return;
+        };
+        for (name, json) in extra.iter() {
+            let text = TEXTS.iter().position(|known| *known == name);
+            if let Some(position) = text
+                && let Some(text) = decode_part::<String>(json.get())
+            {
+                self.texts[position].get_or_insert_default().push_str(&text);
+            }
+            let known = self.fields.get(name).map(Json::get);
+            if known.is_none_or(|known| known == "null") {
+                self.fields.insert(name.to_owned(), json.clone());
+            }
+        }
+    }
+
+    fn to_json(&self) -> Option<Json> {
+        let mut extra = self.fields.clone();
+        for (name, text) in TEXTS.iter().zip(&self.texts) {
+            if let Some(text) = text {
+                extra.insert(*name, Json::of(text).ok()?);
+            }
+        }
+        Json::of(&EmptyObject { extra }).ok()
     }
 }

@@ -97,17 +97,16 @@ impl DroppedOutput {
     }
 
     pub(super) fn add_items(&mut self, items: &[Item]) {
-        let phases = items.iter().filter_map(|item| match item {
+        let last_phase = items.iter().rev().find_map(|item| match item {
             Item::Message(message) => message.phase.as_ref(),
             _ => None,
         });
-        let last_phase = phases.last().cloned();
         for (index, item) in items.iter().enumerate() {
             self.add_item(item, index as u64);
             if let Item::Message(MessageItem {
                 phase: Some(phase), ..
             }) = item
-                && Some(phase) != last_phase.as_ref()
+                && Some(phase) != last_phase
             {
                 self.push(format!("output[{index}].{PHASE}"));
             }

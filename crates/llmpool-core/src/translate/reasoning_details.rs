@@ -115,7 +115,7 @@ fn foreign_blocks(item: &ReasoningItem) -> Option<Vec<Json>> {
 }
 
 /// A part of the `reasoning_details` of a chat message.
-pub(super) enum Reasoning {
+pub(super) enum DetailsPart {
     /// An item that was restored from its blocks.
     Item(ReasoningItem),
     /// Consecutive foreign blocks.
@@ -125,7 +125,7 @@ pub(super) enum Reasoning {
 /// The parsed `reasoning_details` of a chat message.
 #[derive(Default)]
 pub(super) struct ReasoningDetails {
-    pub(super) parts: Vec<Reasoning>,
+    pub(super) parts: Vec<DetailsPart>,
     /// Whether `reasoning_details` is not a list.
     is_malformed: bool,
     /// Whether the last item was restored from its `item` field, so that no further block belongs to it.
@@ -151,39 +151,39 @@ impl ReasoningDetails {
     /// Consumes the details and returns the restored items.
     pub(super) fn into_items(self) -> Vec<ReasoningItem> {
         let items = self.parts.into_iter().filter_map(|part| match part {
-            Reasoning::Item(item) => Some(item),
-            Reasoning::Foreign(_) => None,
+            DetailsPart::Item(item) => Some(item),
+            DetailsPart::Foreign(_) => None,
         });
         items.collect()
     }
 
     /// Returns whether there are foreign blocks, or the details are not a list.
     pub(super) fn has_other_blocks(&self) -> bool {
-        let is_foreign = |part: &Reasoning| matches!(part, Reasoning::Foreign(_));
+        let is_foreign = |part: &DetailsPart| matches!(part, DetailsPart::Foreign(_));
         self.is_malformed || self.parts.iter().any(is_foreign)
     }
 
     fn add_foreign(&mut self, block: Json) {
         match self.parts.last_mut() {
-            Some(Reasoning::Foreign(blocks)) => blocks.push(block),
-            _ => self.parts.push(Reasoning::Foreign(vec![block])),
+            Some(DetailsPart::Foreign(blocks)) => blocks.push(block),
+            _ => self.parts.push(DetailsPart::Foreign(vec![block])),
         }
     }
 
     /// Adds the block to the last item if the block belongs to it. Otherwise adds the block to a new item.
     fn add_to_item(&mut self, block: ReasoningBlock) {
         let is_closed = std::mem::take(&mut self.is_closed);
-        let is_same = |part: &mut Reasoning| match part {
+        let is_same = |part: &mut DetailsPart| match part {
             // A second encrypted content of an item without id belongs to the next item.
-            Reasoning::Item(last) => {
+            DetailsPart::Item(last) => {
                 !is_closed
                     && last.id == block.id
                     && (block.id.is_some() || block.data.is_none() || last.encrypted_content.is_none())
             }
-            Reasoning::Foreign(_) => false,
+            DetailsPart::Foreign(_) => false,
         };
         let mut item = match self.parts.pop_if(is_same) {
-            Some(Reasoning::Item(last)) => last,
+            Some(DetailsPart::Item(last)) => last,
             _ => ReasoningItem {
                 id: block.id,
                 ..ReasoningItem::default()
@@ -202,7 +202,7 @@ impl ReasoningDetails {
             }
             item.encrypted_content = block.data.or(item.encrypted_content);
         }
-        self.parts.push(Reasoning::Item(item));
+        self.parts.push(DetailsPart::Item(item));
     }
 }
 

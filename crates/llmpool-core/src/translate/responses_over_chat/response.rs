@@ -7,7 +7,7 @@ use crate::responses::{Item, ItemPart, MessageItem, OutputText, ReasoningItem, R
 use crate::translate::echoed::EchoedMessage;
 use crate::translate::image_items::{IMAGES, images_to_items};
 use crate::translate::moderation::{self, MODERATION};
-use crate::translate::reasoning_details::{Reasoning, ReasoningDetails, blocks_text, foreign_to_item};
+use crate::translate::reasoning_details::{DetailsPart, ReasoningDetails, blocks_text, foreign_to_item};
 use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::{FailedResponse, tagged_object};
 
@@ -102,12 +102,14 @@ fn reasoning_items(message: &Message, envelope: &ResponseEnvelope) -> Vec<Item> 
     match (&details.parts[..], text) {
         ([], Some(text)) => vec![with_id(0, foreign_to_item(&[], text))],
         // The message's text is that of the blocks, except for redacted blocks.
-        ([Reasoning::Foreign(blocks)], Some(text)) => vec![with_id(0, foreign_to_item(blocks, text))],
+        ([DetailsPart::Foreign(blocks)], Some(text)) => vec![with_id(0, foreign_to_item(blocks, text))],
         _ => {
             let parts = details.parts.into_iter().enumerate();
             let items = parts.map(|(index, part)| match part {
-                Reasoning::Item(item) => Item::Reasoning(item),
-                Reasoning::Foreign(blocks) => with_id(index, foreign_to_item(&blocks, blocks_text(&blocks))),
+                DetailsPart::Item(item) => Item::Reasoning(item),
+                DetailsPart::Foreign(blocks) => {
+                    with_id(index, foreign_to_item(&blocks, blocks_text(&blocks)))
+                }
             });
             items.collect()
         }

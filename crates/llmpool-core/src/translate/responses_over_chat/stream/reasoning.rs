@@ -4,7 +4,7 @@ use super::output::StreamedOutput;
 use crate::chat::{Json, ReasoningFragments};
 use crate::responses::{FOREIGN_PREFIX, Item, ItemPart, ItemText, ReasoningItem};
 use crate::translate::REASONING_SEPARATOR;
-use crate::translate::reasoning_details::{Reasoning, ReasoningDetails, blocks_text, foreign_to_item};
+use crate::translate::reasoning_details::{DetailsPart, ReasoningDetails, blocks_text, foreign_to_item};
 
 /// Appends text to the reasoning item that is being written. Starts a reasoning item if none is being
 /// written. Does nothing if the text is empty.
@@ -51,7 +51,7 @@ impl ReasoningStream {
     pub(super) fn push_details(&mut self, details: &Json, output: &mut StreamedOutput) {
         for part in ReasoningDetails::parse(details).parts {
             match part {
-                Reasoning::Item(item) => {
+                DetailsPart::Item(item) => {
                     if !self.has_text {
                         push_text(output, &item.text());
                     }
@@ -59,7 +59,7 @@ impl ReasoningStream {
                         self.push_encrypted(item, output);
                     }
                 }
-                Reasoning::Foreign(blocks) => {
+                DetailsPart::Foreign(blocks) => {
                     if !self.has_text {
                         push_text(output, &blocks_text(&blocks));
                     }
