@@ -56,7 +56,7 @@ pub enum FailureKind {
     /// without content.
     InvalidResponse,
     /// The response cannot be an answer of this API, or exceeds a size limit: an HTML page, plain text, an
-    /// unknown content coding, an event above the limit. The same request would get the same response.
+    /// event above the limit. The same request would get the same response.
     UnusableAnswer,
     /// The base URL names a place that does not answer requests of this API: it redirects, or expects the
     /// other scheme (`http` or `https`). Redirects are not followed, because the redirected request would send
@@ -130,7 +130,7 @@ impl FailureKind {
         }
     }
 
-    /// Returns whether the failure stays until someone changes a setting or the server. A call is not repeated
+    /// Returns whether the failure stays until a setting or the server is changed. A call is not repeated
     /// with the same target after such a failure.
     pub fn is_lasting(self) -> bool {
         matches!(
@@ -188,8 +188,9 @@ pub enum Certainty {
     Ambiguous,
 }
 
-/// What failed, and what to do about it, in words of this library. Contains no text of the provider, no key and no
-/// prompt, so it may be logged. Both texts start with a lower-case letter and have no full stop at the end.
+/// What failed, and what to do about it, in words of this library. Contains no message of the provider, no key and no
+/// prompt, so it may be logged. Names of hosts may come from the other side: the target of a redirect, without its
+/// query, and the names in a certificate. Both texts start with a lower-case letter and have no full stop at the end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explanation {
     /// What failed and where, such as `cannot find host api.example.com`.

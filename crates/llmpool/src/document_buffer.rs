@@ -52,7 +52,8 @@ impl DocumentBuffer {
         self.framing
     }
 
-    /// Returns how long after its last byte the answer may turn out to be [complete](Self::is_complete).
+    /// Returns how long to wait for more bytes before [`is_complete_after_grace`](Self::is_complete_after_grace) is asked.
+    /// `None` if what has arrived cannot be a complete answer: its last byte is not a closing bracket.
     pub(crate) fn grace(&self) -> Option<Duration> {
         let ends_an_object = self.buffer.as_slice().last() == Some(&b'}');
         match self.completeness {

@@ -82,7 +82,7 @@ impl Provider {
         if let Some(param) = &mut failure.param {
             *param = masked(param).into();
         }
-        // The detail of a redirect contains a path that the provider chose. Other details contain no such text.
+        // The detail of a redirect contains a path that the provider chose, which may repeat a key.
         if matches!(failure.status, Some(300..=399))
             && let Some(detail) = failure.detail()
         {

@@ -256,8 +256,8 @@ impl RawEventStream {
         }
     }
 
-    /// If a document was complete when nothing more arrived, ends the body. Returns whether it looked, because
-    /// the time to do so had come.
+    /// Ends the body if a document is complete and its grace has passed. Returns false if the grace has not passed, so
+    /// that another timeout has fired.
     fn end_silent_document(&mut self) -> Result<bool, Failure> {
         let Input::Document(document) = &mut self.input else {
             return Ok(false);

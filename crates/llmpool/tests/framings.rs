@@ -352,6 +352,16 @@ async fn complete_document_on_an_open_connection_is_read() {
     }
 }
 
+/// Makes a plain and a streamed call, and checks that each reads its answer with one request.
+async fn assert_answer_is_read_once(script: &Arc<ScriptedProvider>) {
+    let target = target(script, "http://scripted/v1");
+    let request = ChatRequest::user("hi");
+    assert_eq!(target.chat(&request).await.unwrap().text(), "ok");
+    let stream = target.chat_stream(&request).await.unwrap();
+    assert_eq!(stream.into_response().await.unwrap().text(), "ok");
+    assert_eq!(script.requests(), 2);
+}
+
 /// The pause comes after a bracket that is not the last one.
 #[tokio::test(start_paused = true)]
 async fn document_with_a_pause_in_the_middle_is_read_to_its_end() {
@@ -362,12 +372,7 @@ async fn document_with_a_pause_in_the_middle_is_read_to_its_end() {
     let script = ScriptedProvider::new(move |_, _| {
         Action::SendInTwo(first.clone(), Duration::from_secs(5), rest.clone())
     });
-    let target = target(&script, "http://scripted/v1");
-    let request = ChatRequest::user("hi");
-    assert_eq!(target.chat(&request).await.unwrap().text(), "ok");
-    let stream = target.chat_stream(&request).await.unwrap();
-    assert_eq!(stream.into_response().await.unwrap().text(), "ok");
-    assert_eq!(script.requests(), 2);
+    assert_answer_is_read_once(&script).await;
 }
 
 /// The connection closes before the announced length, after a complete document.
@@ -379,12 +384,7 @@ async fn document_that_is_complete_before_the_connection_is_lost_is_read() {
     );
     let bytes = [head.as_bytes(), COMPLETION.as_bytes()].concat();
     let script = ScriptedProvider::new(move |_, _| Action::SendAndClose(bytes.clone()));
-    let target = target(&script, "http://scripted/v1");
-    let request = ChatRequest::user("hi");
-    assert_eq!(target.chat(&request).await.unwrap().text(), "ok");
-    let stream = target.chat_stream(&request).await.unwrap();
-    assert_eq!(stream.into_response().await.unwrap().text(), "ok");
-    assert_eq!(script.requests(), 2);
+    assert_answer_is_read_once(&script).await;
 }
 
 /// A plain request that is answered with a stream whose connection stays open.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::content::Content;
+use super::content::{Content, first_text};
 use super::finish_reason::FinishReason;
 use super::json::Json;
 use super::lenient_u64::{LenientU64, lenient_getters};
@@ -120,28 +120,15 @@ impl Delta {
     /// otherwise the text of all reasoning parts in `content`. Empty if there is none.
     pub fn reasoning_text(&self) -> Cow<'_, str> {
         let fields = [&self.reasoning_content, &self.reasoning];
-        let mut texts = fields.into_iter().filter_map(|field| field.as_deref());
-        match texts.find(|text| !text.is_empty()) {
-            Some(text) => Cow::Borrowed(text),
-            None => self
-                .content
-                .as_ref()
-                .map(Content::reasoning_text)
-                .unwrap_or_default(),
-        }
+        first_text(fields, || self.content.as_ref().map(Content::reasoning_text))
     }
 
     /// Returns the text with which the model refuses to answer: the field `refusal`, otherwise the text of all
     /// refusal parts in `content`. Empty if there is none.
     pub fn refusal_text(&self) -> Cow<'_, str> {
-        match self.refusal.as_deref().filter(|text| !text.is_empty()) {
-            Some(text) => Cow::Borrowed(text),
-            None => self
-                .content
-                .as_ref()
-                .map(Content::refusal_text)
-                .unwrap_or_default(),
-        }
+        first_text([&self.refusal], || {
+            self.content.as_ref().map(Content::refusal_text)
+        })
     }
 }
 

@@ -146,3 +146,15 @@ impl<P> fmt::Debug for Content<P> {
         }
     }
 }
+
+/// Returns the first of `fields` that is not empty, otherwise the text of `content`.
+pub(super) fn first_text<'a, const N: usize>(
+    fields: [&'a Option<String>; N],
+    content: impl FnOnce() -> Option<Cow<'a, str>>,
+) -> Cow<'a, str> {
+    let mut texts = fields.into_iter().filter_map(|field| field.as_deref());
+    match texts.find(|text| !text.is_empty()) {
+        Some(text) => Cow::Borrowed(text),
+        None => content().unwrap_or_default(),
+    }
+}
