@@ -94,7 +94,13 @@ fn response(value: &Value) -> Translated {
     Ok((to_json(&completion), dropped))
 }
 
-/// Completes an object with what gives its fields a meaning: a chat format needs a schema, and a message a content. A response is finished, for the reason that it gives.
+/// A message of the model. An answer without any output is an error.
+fn answer_message() -> Value {
+    json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "t", "annotations": []}]})
+}
+
+/// Completes an object with what gives its fields a meaning: a chat format needs a schema, a message a content, and a response output. A
+/// response is finished, for the reason that it gives.
 pub(crate) fn itself(mut object: Value, head: &str) -> Value {
     if let Some(schema) = object.pointer_mut("/response_format/json_schema")
         && schema.get("schema").is_none()
@@ -113,6 +119,7 @@ pub(crate) fn itself(mut object: Value, head: &str) -> Value {
             _ => "completed",
         };
         object["status"] = json!(status);
+        object["output"] = json!([answer_message()]);
     }
     object
 }
@@ -141,10 +148,11 @@ fn as_output(mut item: Value, _: &str) -> Value {
         item["result"] = json!("AA==");
     }
     if item["type"] == "message" {
-        item["role"] = json!("assistant");
-        item["content"] = json!([{"type": "output_text", "text": "t", "annotations": []}]);
+        let message = answer_message();
+        item["role"] = message["role"].clone();
+        item["content"] = message["content"].clone();
     }
-    json!({"status": "completed", "output": [item]})
+    json!({"status": "completed", "output": [item, answer_message()]})
 }
 
 fn item_with_part(mut part: Value) -> Value {
