@@ -66,9 +66,13 @@ fn parts_of_a_response_without_equivalent_are_reported() {
             message(json!({"phase": "commentary"}), part("output_text", json!({}))),
             "output[0].phase",
         ),
+        (
+            message(json!({"extra_content": 1}), part("output_text", json!({}))),
+            "output[0].extra_content",
+        ),
     ] {
         let last = message(
-            json!({"phase": "final_answer"}),
+            json!({"phase": "final_answer", "extra_content": 2}),
             part("output_text", json!({"annotations": []})),
         );
         let response =
@@ -86,8 +90,41 @@ fn parts_of_a_response_without_equivalent_are_reported() {
         }
         assert_eq!(translator.dropped_output(), [path]);
     }
-    let response = json!({"status": "completed", "output": [], "tool_usage": {"web_search": {}}, "odd": 1, "none": null});
-    assert_eq!(dropped_from_response(&parse(&response)), ["tool_usage", "odd"]);
+    let response = json!({"status": "completed", "output": [], "odd": 1, "none": null});
+    assert_eq!(dropped_from_response(&parse(&response)), ["odd"]);
+}
+
+#[test]
+fn tool_usage_is_reported_if_it_counts_anything() {
+    for (requests, dropped) in [(0, &[][..]), (2, &["tool_usage"])] {
+        let usage = json!({"image_gen": {"input_tokens": 0, "input_tokens_details": {"text_tokens": 0}},
+            "web_search": {"num_requests": requests}});
+        let response = json!({"status": "completed", "output": [], "tool_usage": usage});
+        assert_eq!(dropped_from_response(&parse(&response)), dropped);
+    }
+}
+
+#[test]
+fn reasoning_within_a_message_is_carried_and_not_reported() {
+    let part = json!({"type": "reasoning_text", "text": "r"});
+    let message = json!({"type": "message", "role": "assistant", "content": [part]});
+    let response = json!({"status": "completed", "output": [message]});
+    assert_eq!(dropped_from_response(&parse(&response)), [] as [&str; 0]);
+}
+
+#[test]
+fn item_whose_end_has_no_index_is_reported_with_that_of_its_start() {
+    let item = json!({"type": "mcp_call", "id": "m"});
+    let mut translator = EventToChunkTranslator::new();
+    for event in [
+        json!({"type": "response.output_item.added", "output_index": 3, "item": item}),
+        json!({"type": "response.output_item.done", "item": item}),
+        json!({"type": "response.output_text.delta", "output_index": 4, "delta": "ok"}),
+        json!({"type": "response.completed", "response": {"status": "completed", "output": []}}),
+    ] {
+        translator.push(parse(&event)).unwrap();
+    }
+    assert_eq!(translator.dropped_output(), ["output[3] (mcp_call)"]);
 }
 
 #[test]
@@ -135,10 +172,36 @@ fn parts_of_a_completion_without_equivalent_are_reported() {
         ),
         (
             json!({}),
-            json!({"message": {"tool_calls": [with(function, "odd")]}}),
+            json!({"message": {"tool_calls": [with(function.clone(), "odd")]}}),
             "choices[0].message.tool_calls[0].odd",
         ),
         (json!({}), json!({"odd": 1}), "choices[0].odd"),
+        // Without text there is no message that could have these fields.
+        (
+            json!({}),
+            json!({"message": {"tool_calls": [function], "extra_content": 1}}),
+            "choices[0].message.extra_content",
+        ),
+        (
+            json!({}),
+            json!({"message": {"tool_calls": [function], "phase": "final_answer"}}),
+            "choices[0].message.phase",
+        ),
+        (
+            json!({}),
+            json!({"message": {"content": "t", "reasoning_details": {"text": "r"}}}),
+            "choices[0].message.reasoning_details",
+        ),
+        (
+            json!({}),
+            json!({"message": {"content": "t", "name": "n"}}),
+            "choices[0].message.name",
+        ),
+        (
+            json!({}),
+            json!({"message": {"function_call": {"name": "f", "arguments": "{}", "odd": 1}}}),
+            "choices[0].message.tool_calls[0].function.odd",
+        ),
     ] {
         let mut whole = json!({"index": 0, "message": {"content": "t"}, "finish_reason": "stop"});
         whole
@@ -157,7 +220,9 @@ fn parts_of_a_completion_without_equivalent_are_reported() {
         let envelope = ResponseEnvelope::new(&ResponsesRequest::default(), "seed", 1);
         let mut translator = ChunkToEventTranslator::new(envelope);
         // A repeated tool call would be a further call.
-        let repeats = if path.contains("tool_calls") { 1 } else { 3 };
+        let is_call = |name: &&str| whole["message"].get(name).is_some();
+        let has_calls = ["tool_calls", "function_call"].iter().any(is_call);
+        let repeats = if has_calls { 1 } else { 3 };
         for _ in 0..repeats {
             translator.push(parse::<ChatChunk>(&chunk));
         }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::empty_object::EmptyObject;
+use super::field_map::FieldMap;
 use super::json::Json;
 use super::unknown_fields::UnknownFields;
 use crate::lenient_json::decode_part;
@@ -31,7 +32,7 @@ struct Block {
 
 #[derive(Clone, Debug, Default)]
 struct MergedBlock {
-    fields: UnknownFields,
+    fields: FieldMap<Json>,
     /// The joined text of each of the fields in [`TEXTS`].
     texts: [Option<String>; TEXTS.len()],
 }
@@ -98,15 +99,17 @@ impl MergedBlock {
             {
                 self.texts[position].get_or_insert_default().push_str(&text);
             }
-            let known = self.fields.get(name).map(Json::get);
-            if known.is_none_or(|known| known == "null") {
-                self.fields.insert(name.to_owned(), json.clone());
+            match self.fields.get_mut(name) {
+                Some(known) if known.get() == "null" => *known = json.clone(),
+                Some(_) => {}
+                None => self.fields.push(name.to_owned(), json.clone()),
             }
         }
     }
 
     fn to_json(&self) -> Option<Json> {
-        let mut extra = self.fields.clone();
+        let mut extra = UnknownFields::default();
+        self.fields.clone().move_to(&mut extra);
         for (name, text) in TEXTS.iter().zip(&self.texts) {
             if let Some(text) = text {
                 extra.insert(*name, Json::of(text).ok()?);

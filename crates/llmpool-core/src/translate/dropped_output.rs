@@ -2,12 +2,15 @@
 //!
 //! What only serves the provider's bookkeeping, such as ids, is not reported, nor is what repeats the request.
 
+use serde_json::Value;
+
 use super::chat_over_responses::repair_item;
-use super::echoed::{PHASE, not_echoed};
+use super::echoed::{EchoedMessage, PHASE, is_echoed};
 use super::image_items::{IMAGES, item_to_image};
 use super::moderation::{self, MODERATION};
+use super::reasoning_details::REASONING_DETAILS;
 use crate::chat::{
-    ChatChunk, ChatCompletion, Choice, ChunkChoice, Content, Json, Message, Part, ToolCall, ToolCallDelta,
+    ChatChunk, ChatCompletion, Choice, ChunkChoice, Content, Json, Part, ToolCall, ToolCallDelta,
     UnknownFields,
 };
 use crate::responses::{Item, ItemPart, MessageItem, Response};
@@ -34,6 +37,15 @@ const ECHOES: [&str; 16] = [
     "top_logprobs",
     "user",
 ];
+
+/// Name of the field of a response with the uses of the provider's tools.
+const TOOL_USAGE: &str = "tool_usage";
+
+/// Types of the parts of a message that are read although some of their fields have other types.
+const REPAIRED: [&str; 4] = ["output_text", "refusal", "reasoning_text", "summary_text"];
+
+/// Path of the message of a completion.
+const MESSAGE: &str = "choices[0].message";
 
 /// Returns the paths of the parts of a response that
 /// [`response_to_completion`](super::response_to_completion) leaves out, such as `output[0] (web_search_call)`
@@ -81,8 +93,10 @@ impl DroppedOutput {
     /// Reports the unknown fields named `names` of the object at `path`, except null fields and those named in
     /// `known`.
     fn add_unknown(&mut self, extra: &UnknownFields, known: &[&str], path: &str) {
-        let names = not_echoed(extra).filter(|name| !known.contains(name));
-        for name in names.filter(|name| extra.get(name).is_some_and(|json| json.get() != "null")) {
+        for (name, json) in extra.iter() {
+            if is_echoed(name) || known.contains(&name) || json.get() == "null" {
+                continue;
+            }
             self.push(if path.is_empty() {
                 name.to_owned()
             } else {
@@ -93,24 +107,35 @@ impl DroppedOutput {
 
     /// Reports the fields of a response other than its output.
     pub(super) fn add_response(&mut self, response: &Response) {
-        self.add_unknown(&response.extra, &[&ECHOES[..], &[MODERATION]].concat(), "");
+        let mut known = [&ECHOES[..], &[MODERATION]].concat();
+        // OpenAI counts the uses of its tools in every response.
+        if response.extra.get(TOOL_USAGE).is_some_and(counts_nothing) {
+            known.push(TOOL_USAGE);
+        }
+        self.add_unknown(&response.extra, &known, "");
     }
 
+    /// Reports what a chat cannot express of the output of a response.
     pub(super) fn add_items(&mut self, items: &[Item]) {
-        let last_phase = items.iter().rev().find_map(|item| match item {
-            Item::Message(message) => message.phase.as_ref(),
-            _ => None,
-        });
+        let mut kept = EchoedMessage::default();
+        items.iter().for_each(|item| kept.update(EchoedMessage::of(item)));
         for (index, item) in items.iter().enumerate() {
             self.add_item(item, index as u64);
-            if let Item::Message(MessageItem {
-                phase: Some(phase), ..
-            }) = item
-                && Some(phase) != last_phase
-            {
-                self.push(format!("output[{index}].{PHASE}"));
-            }
+            // The chat has one message.
+            self.add_echoed(&EchoedMessage::of(item), &kept, &format!("output[{index}]"));
         }
+    }
+
+    /// Reports the fields of `echoed`, at `path`, that are not the same in `kept`.
+    fn add_echoed(&mut self, echoed: &EchoedMessage, kept: &EchoedMessage, path: &str) {
+        let lost = echoed.lost_in(kept);
+        lost.for_each(|name| self.push(format!("{path}.{name}")));
+    }
+
+    /// Reports the fields of a chat message that must be sent back. Called if a response has no message for
+    /// them, because the chat message has no text.
+    pub(super) fn add_echoed_of_chat(&mut self, echoed: &EchoedMessage) {
+        self.add_echoed(echoed, &EchoedMessage::default(), MESSAGE);
     }
 
     /// Reports what a chat cannot express of the item at `index` of the output.
@@ -145,8 +170,11 @@ impl DroppedOutput {
             match part {
                 ItemPart::OutputText(part) => self.add_unknown(&part.extra, &[], &path),
                 ItemPart::Refusal(part) => self.add_unknown(&part.extra, &[], &path),
+                ItemPart::ReasoningText(part) | ItemPart::SummaryText(part) => {
+                    self.add_unknown(&part.extra, &[], &path);
+                }
                 // A part whose fields have other types is repaired.
-                ItemPart::Other(_) if matches!(&*part.kind(), "output_text" | "refusal") => {}
+                ItemPart::Other(_) if REPAIRED.contains(&&*part.kind()) => {}
                 _ => self.push(path),
             }
         }
@@ -165,16 +193,29 @@ impl DroppedOutput {
     }
 
     fn add_choice(&mut self, choice: &Choice) {
-        let path = "choices[0]";
-        self.add_unknown(&choice.extra, &["usage"], path);
+        self.add_unknown(&choice.extra, &["usage"], "choices[0]");
         self.add_refusal_logprobs(choice.logprobs.as_ref());
-        let Message { audio, extra, .. } = &choice.message;
-        if audio.is_some() {
-            self.push(format!("{path}.message.audio"));
+        let message = &choice.message;
+        for (is_set, name) in [
+            (message.audio.is_some(), "audio"),
+            (message.name.is_some(), "name"),
+        ] {
+            if is_set {
+                self.push(format!("{MESSAGE}.{name}"));
+            }
         }
-        self.add_message(extra, choice.message.content.as_ref());
-        for (index, call) in choice.message.tool_calls.iter().enumerate() {
-            self.add_call(call, index);
+        self.add_message(&message.extra, message.content.as_ref());
+        self.add_details(message.reasoning_details.as_ref());
+        if message.text().is_empty() && message.refusal_text().is_empty() {
+            self.add_echoed_of_chat(&EchoedMessage::of_chat(&message.extra));
+        }
+        let deprecated = message.function_call.as_ref();
+        if let Some(function) = deprecated {
+            self.add_call_fields(&UnknownFields::default(), Some(&function.extra), None, 0);
+        }
+        let first = usize::from(deprecated.is_some());
+        for (index, call) in message.tool_calls.iter().enumerate() {
+            self.add_call(call, first + index);
         }
     }
 
@@ -191,17 +232,24 @@ impl DroppedOutput {
         self.add_unknown(&choice.extra, &["usage"], "choices[0]");
         self.add_refusal_logprobs(choice.logprobs.as_ref());
         self.add_message(&choice.delta.extra, choice.delta.content.as_ref());
+        self.add_details(choice.delta.extra.get(REASONING_DETAILS));
+    }
+
+    /// Reports reasoning blocks that are not a list.
+    fn add_details(&mut self, details: Option<&Json>) {
+        if details.is_some_and(|details| !details.get().starts_with('[') && details.get() != "null") {
+            self.push(format!("{MESSAGE}.{REASONING_DETAILS}"));
+        }
     }
 
     fn add_message(&mut self, extra: &UnknownFields, content: Option<&Content>) {
-        const KNOWN: [&str; 4] = [IMAGES, PHASE, "annotations", "reasoning_details"];
-        let path = "choices[0].message";
-        self.add_unknown(extra, &KNOWN, path);
+        const KNOWN: [&str; 4] = [IMAGES, PHASE, "annotations", REASONING_DETAILS];
+        self.add_unknown(extra, &KNOWN, MESSAGE);
         let Some(Content::Parts(parts)) = content else {
             return;
         };
         for (index, part) in parts.iter().enumerate() {
-            let path = format!("{path}.content[{index}]");
+            let path = format!("{MESSAGE}.content[{index}]");
             match part {
                 Part::Text(part) => self.add_unknown(&part.extra, &[], &path),
                 Part::Refusal(part) => self.add_unknown(&part.extra, &[], &path),
@@ -212,7 +260,7 @@ impl DroppedOutput {
     }
 
     fn add_call(&mut self, call: &ToolCall, index: usize) {
-        let path = format!("choices[0].message.tool_calls[{index}]");
+        let path = format!("{MESSAGE}.tool_calls[{index}]");
         if call.function.is_none() && call.custom.is_none() {
             return self.push(path);
         }
@@ -240,7 +288,7 @@ impl DroppedOutput {
         custom: Option<&UnknownFields>,
         index: usize,
     ) {
-        let path = format!("choices[0].message.tool_calls[{index}]");
+        let path = format!("{MESSAGE}.tool_calls[{index}]");
         // Some providers number the calls of complete messages too.
         self.add_unknown(extra, &["index"], &path);
         for (extra, kind) in [(function, "function"), (custom, "custom")] {
@@ -260,4 +308,17 @@ impl DroppedOutput {
             self.push("choices[0].logprobs.refusal".to_owned());
         }
     }
+}
+
+/// Returns whether all numbers in the JSON are 0.
+fn counts_nothing(usage: &Json) -> bool {
+    fn is_zero(value: &Value) -> bool {
+        match value {
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::Array(values) => values.iter().all(is_zero),
+            Value::Object(members) => members.values().all(is_zero),
+            _ => true,
+        }
+    }
+    is_zero(&usage.value())
 }

@@ -22,10 +22,15 @@ pub(super) fn echoed(extra: &UnknownFields) -> UnknownFields {
     kept
 }
 
+/// Returns whether [`echoed`] keeps the unknown field of this name.
+pub(super) fn is_echoed(name: &str) -> bool {
+    name == EXTRA_CONTENT
+}
+
 /// Returns the names of those unknown fields that [`echoed`] leaves out.
 pub(super) fn not_echoed(extra: &UnknownFields) -> impl Iterator<Item = &str> {
     let names = extra.iter().map(|(name, _)| name);
-    names.filter(|name| *name != EXTRA_CONTENT)
+    names.filter(|name| !is_echoed(name))
 }
 
 /// Returns a copy of the request without `extra_content`, and the paths of the removed fields, such as
@@ -94,6 +99,15 @@ impl EchoedMessage {
 
     pub(super) fn is_empty(&self) -> bool {
         self.phase.is_none() && self.extra.is_empty()
+    }
+
+    /// Returns the names of the fields that are not the same in `kept`.
+    pub(super) fn lost_in(&self, kept: &Self) -> impl Iterator<Item = &'static str> + use<> {
+        let phase = self.phase.is_some() && self.phase != kept.phase;
+        let extra = !self.extra.is_empty() && self.extra != kept.extra;
+        let lost = [(phase, PHASE), (extra, EXTRA_CONTENT)];
+        lost.into_iter()
+            .filter_map(|(is_lost, name)| is_lost.then_some(name))
     }
 
     /// Replaces each field that `later` contains.

@@ -178,14 +178,13 @@ impl EventToChunkTranslator {
 
     fn push_item_end(&mut self, event: ResponseEvent) {
         let output_index = event.output_index();
-        if let Some(item) = event.item {
-            if let Some(index) = output_index {
-                self.dropped.add_item(&item, index);
-            }
-            let item = repair_item(item);
+        if let Some(item) = event.item.map(repair_item) {
             let streamed = self
                 .items
                 .of_done_item(&item, event.item_id.as_deref(), output_index);
+            if let Some(index) = output_index.or(streamed.output_index) {
+                self.dropped.add_item(&item, index);
+            }
             self.echoed.update(EchoedMessage::of(&item));
             push_unsent(streamed, item, &mut self.chunks);
         }

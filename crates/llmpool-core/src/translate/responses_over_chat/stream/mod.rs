@@ -80,8 +80,9 @@ impl ChunkToEventTranslator {
         self.output.pop_event()
     }
 
-    /// Returns the paths of the parts of the completion so far that the events leave out. The paths are those
-    /// of [`dropped_from_completion`](crate::translate::dropped_from_completion).
+    /// Returns the paths of the parts of the completion so far that the events leave out. Complete after
+    /// [`finish`](Self::finish). The paths are those of
+    /// [`dropped_from_completion`](crate::translate::dropped_from_completion).
     pub fn dropped_output(&self) -> &[String] {
         self.dropped.paths()
     }
@@ -122,6 +123,7 @@ impl ChunkToEventTranslator {
         self.is_finished = true;
         self.tool_calls.finish(&mut self.output);
         self.reasoning.finish(&mut self.output);
+        self.dropped.add_echoed_of_chat(&self.echoed);
         let output = self.output.finish(incomplete_reason.is_some());
         let mut response = self.output.envelope.finished(
             output,

@@ -78,18 +78,14 @@ impl ReasoningStream {
         self.push_encrypted(foreign_to_item(&blocks, String::new()), output);
     }
 
-    fn push_encrypted(&mut self, encrypted: ReasoningItem, output: &mut StreamedOutput) {
+    fn push_encrypted(&mut self, mut encrypted: ReasoningItem, output: &mut StreamedOutput) {
         let Some((current, _)) = output.current() else {
             push_complete(encrypted, output);
             return;
         };
-        match output.find_last(missing_encrypted_content) {
-            Some((index, _, content)) => {
-                *content = encrypted.encrypted_content;
-                if index == current {
-                    output.end_current();
-                }
-            }
+        match output.set_encrypted(&mut encrypted.encrypted_content) {
+            Some(index) if index == current => output.end_current(),
+            Some(_) => {}
             None => self.late.push(encrypted),
         }
     }
@@ -101,13 +97,6 @@ impl ReasoningStream {
         for item in std::mem::take(&mut self.late) {
             push_complete(item, output);
         }
-    }
-}
-
-fn missing_encrypted_content(item: &mut Item) -> Option<&mut Option<String>> {
-    match item {
-        Item::Reasoning(item) if item.encrypted_content.is_none() => Some(&mut item.encrypted_content),
-        _ => None,
     }
 }
 
