@@ -19,8 +19,9 @@ use serde_json::{Value, json};
 const SMALL: usize = 2_000;
 const LARGE: usize = 8 * SMALL;
 
-/// The most that the time may grow from the small to the large size. Quadratic time grows 64 times.
-const MAX_GROWTH: u32 = 20;
+/// The most that the time may grow from the small to the large size. Quadratic time grows 64 times, and linear time up to 17 times, because
+/// the large input does not fit into the caches.
+const MAX_GROWTH: u32 = 24;
 
 /// More than any measured time.
 const MAX_TIME: Duration = Duration::from_secs(3600);

@@ -69,7 +69,7 @@ pub fn dropped_from_completion(completion: &ChatCompletion) -> Vec<String> {
         if Some(choice.index()) == first {
             dropped.add_choice(choice);
         } else {
-            dropped.push(format!("choices[{}]", choice.index()));
+            dropped.add_other_choice(choice.index());
         }
     }
     dropped.0
@@ -192,6 +192,11 @@ impl DroppedOutput {
         }
     }
 
+    /// Reports a choice other than the first. A response has only one answer.
+    pub(super) fn add_other_choice(&mut self, index: u64) {
+        self.push(format!("choices[{index}]"));
+    }
+
     fn add_choice(&mut self, choice: &Choice) {
         self.add_unknown(&choice.extra, &["usage"], "choices[0]");
         self.add_refusal_logprobs(choice.logprobs.as_ref());
@@ -224,11 +229,8 @@ impl DroppedOutput {
         self.add_completion(&chunk.extra, chunk.system_fingerprint.is_some());
     }
 
-    /// Reports what a response cannot express of a choice of a chunk.
+    /// Reports what a response cannot express of the first choice of a chunk.
     pub(super) fn add_chunk_choice(&mut self, choice: &ChunkChoice) {
-        if choice.index() != 0 {
-            return self.push(format!("choices[{}]", choice.index()));
-        }
         self.add_unknown(&choice.extra, &["usage"], "choices[0]");
         self.add_refusal_logprobs(choice.logprobs.as_ref());
         self.add_message(&choice.delta.extra, choice.delta.content.as_ref());

@@ -4,8 +4,8 @@
 //!
 //! - The events are in an order that [`EventSequence`](crate::responses::EventSequence) accepts.
 //! - If the response does not fail, the last event contains the same text, status and tool calls as the
-//!   response that [`completion_to_response`](crate::translate::completion_to_response) returns for choice 0
-//!   of the assembled chunks. The order and the number of output items can differ.
+//!   response that [`completion_to_response`](crate::translate::completion_to_response) returns for the
+//!   assembled chunks. The order and the number of output items can differ.
 
 mod message;
 mod output;
@@ -20,7 +20,8 @@ use super::envelope::ResponseEnvelope;
 use super::incomplete_reason::incomplete_reason;
 use super::response::{thinking_text, token_logprobs};
 use crate::chat::{
-    ChatChunk, ChunkChoice, Content, Delta, FinishClass, FinishReason, Json, Part, ToolCallDelta, Usage,
+    ChatChunk, ChunkChoice, Content, Delta, FinishClass, FinishReason, FirstChoice, Json, Part,
+    ToolCallDelta, Usage,
 };
 use crate::responses::{EventKind, Response, ResponseEvent};
 use crate::translate::FailedResponse;
@@ -30,8 +31,8 @@ use crate::translate::image_items::{IMAGES, images_to_items};
 use crate::translate::moderation::{self, MODERATION};
 use crate::translate::reasoning_details::REASONING_DETAILS;
 
-/// Translates the chunks of one chat completion to response events. Ignores all choices except choice 0,
-/// because a response contains only one answer.
+/// Translates the chunks of one chat completion to response events. Ignores all choices except the choice with
+/// the lowest index so far, because a response contains only one answer.
 ///
 /// Pass each chunk to [`push`](Self::push). After the last chunk, call [`finish`](Self::finish), or
 /// [`fail`](Self::fail) if the stream failed. Take the resulting events with
@@ -39,6 +40,7 @@ use crate::translate::reasoning_details::REASONING_DETAILS;
 #[derive(Clone, Debug)]
 pub struct ChunkToEventTranslator {
     output: StreamedOutput,
+    first_choice: FirstChoice,
     tool_calls: ToolCallStream,
     reasoning: ReasoningStream,
     annotations: PendingAnnotations,
@@ -60,6 +62,7 @@ impl ChunkToEventTranslator {
     pub fn new(envelope: ResponseEnvelope) -> Self {
         Self {
             output: StreamedOutput::new(envelope),
+            first_choice: FirstChoice::default(),
             tool_calls: ToolCallStream::default(),
             reasoning: ReasoningStream::default(),
             annotations: PendingAnnotations::default(),
@@ -98,10 +101,13 @@ impl ChunkToEventTranslator {
         self.start();
         self.dropped.add_chunk(&chunk);
         self.moderation = moderation::to_responses(&chunk.extra).or(self.moderation.take());
+        let first = self.first_choice.update(&chunk);
         for choice in chunk.choices {
-            self.dropped.add_chunk_choice(&choice);
-            if choice.index() == 0 {
+            if choice.index() == first {
+                self.dropped.add_chunk_choice(&choice);
                 self.push_choice(choice);
+            } else {
+                self.dropped.add_other_choice(choice.index());
             }
         }
     }
