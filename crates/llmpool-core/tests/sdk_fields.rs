@@ -16,7 +16,7 @@ use llmpool_core::chat::{ChatChunk, ChatCompletion, ChatRequest};
 use llmpool_core::responses::{Response, ResponseEvent, ResponsesRequest};
 use sdk_directions::{
     DIRECTIONS, Direction, FROM_CHAT, FROM_RESPONSES, TO_CHAT, TO_RESPONSES, Translated, basic_request,
-    itself, parse, to_json,
+    itself, parse, streamed_completion, streamed_response, to_json,
 };
 use sdk_sample::{Choice, SdkFields, segments, untagged};
 use serde::Serialize;
@@ -215,6 +215,52 @@ fn no_field_is_lost_for_a_provider_without_extensions() {
     );
 }
 
+/// Removes what a stream does not contain or numbers otherwise: nulls, and ids that the translation makes.
+fn comparable(translated: Translated) -> Result<(Value, BTreeSet<String>), String> {
+    fn without(value: Value) -> Value {
+        let is_made = |value: &Value| value.as_str().is_some_and(|text| text.contains("_seed_"));
+        match value {
+            Value::Array(values) => values.into_iter().map(without).collect(),
+            Value::Object(members) => {
+                let members = members
+                    .into_iter()
+                    .filter(|(_, value)| !value.is_null() && !is_made(value));
+                members.map(|(name, value)| (name, without(value))).collect()
+            }
+            other => other,
+        }
+    }
+    translated.map(|(answer, dropped)| (without(answer), dropped.into_iter().collect()))
+}
+
+#[test]
+fn streams_treat_every_field_like_complete_answers() {
+    let fields = fields();
+    let mut count = 0;
+    for direction in &DIRECTIONS {
+        for (path, rest) in fields.leaves(direction.root) {
+            let head = segments(path)[..2].join(".");
+            let Some(sample) = fields.sample(&head, &rest, Choice::First) else {
+                continue;
+            };
+            let value = (direction.wrap)(sample, &head);
+            let streams = match direction.name {
+                FROM_CHAT => vec![streamed_completion(&value)],
+                FROM_RESPONSES => [true, false]
+                    .map(|has_items| streamed_response(&value, has_items))
+                    .into(),
+                _ => continue,
+            };
+            let plain = comparable((direction.translate)(&value));
+            for stream in streams {
+                assert_eq!(comparable(stream), plain, "{path}");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 500, "{count}");
+}
+
 fn round_trip<T: Serialize + DeserializeOwned>(value: &Value) -> Value {
     to_json(&parse::<T>(value))
 }
@@ -324,7 +370,7 @@ const HEAD: &str = "# Fields that translations do not carry
 llmpool translates between Chat Completions and Responses. Every field of the official clients (Python 3.57.0, Node 7.59.0) that is not listed
 here keeps its value. A request with a *refused* field fails before it is sent, with the name of the field, because the answer would be wrong
 without it. Fields that are *left out and reported* are listed in `CallReport::dropped` for a request and in `CallReport::dropped_output` for an
-answer. A test writes this page, for a provider with OpenAI's extensions that takes reasoning blocks back.
+answer, streamed or not. A test writes this page, for a provider with OpenAI's extensions that takes reasoning blocks back.
 
 `responses.tool(function).strict` is the field `strict` of an object whose `type` is `function`. A row stands for all fields below it.
 ";

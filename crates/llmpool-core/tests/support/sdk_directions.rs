@@ -1,9 +1,10 @@
 //! The directions in which llmpool translates, and requests and answers that contain an object of the official SDKs' types.
 
-use llmpool_core::chat::{ChatCompletion, ChatRequest};
+use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChatRequest};
 use llmpool_core::responses::{Response, ResponsesRequest};
 use llmpool_core::translate::{
-    self, ChatCapabilities, FailedResponse, ReasoningEcho, ResponseEnvelope, UnsupportedField,
+    self, ChatCapabilities, ChunkToEventTranslator, EventToChunkTranslator, FailedResponse, ReasoningEcho,
+    ResponseEnvelope, UnsupportedField,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -260,3 +261,35 @@ pub(crate) const DIRECTIONS: [Direction; 13] = [
         translate: response,
     },
 ];
+
+/// Returns what a chat client gets from a stream that ends with the response, and, if `has_items`, also contains its items.
+pub(crate) fn streamed_response(value: &Value, has_items: bool) -> Translated {
+    let (mut translator, mut assembler) = (EventToChunkTranslator::new(), Assembler::new());
+    let items = value["output"].as_array().into_iter().flatten().enumerate();
+    let items = items.filter(|_| has_items).map(
+        |(index, item)| json!({"type": "response.output_item.done", "output_index": index, "item": item}),
+    );
+    let last = json!({"type": "response.completed", "response": value});
+    for event in items.chain([last]) {
+        translator.push(parse(&event)).map_err(failed)?;
+        std::iter::from_fn(|| translator.next_chunk()).for_each(|chunk| assembler.push(chunk));
+    }
+    Ok((to_json(&assembler.finish()), translator.dropped_output().to_vec()))
+}
+
+/// Returns what a Responses client gets from a stream of one chunk that contains the whole completion.
+pub(crate) fn streamed_completion(value: &Value) -> Translated {
+    let mut chunk = value.clone();
+    for choice in chunk["choices"].as_array_mut().unwrap() {
+        choice["delta"] = choice["message"].take();
+    }
+    let envelope = ResponseEnvelope::new(&ResponsesRequest::default(), "seed", 1);
+    let mut translator = ChunkToEventTranslator::new(envelope);
+    translator.push(parse::<ChatChunk>(&chunk));
+    translator.finish();
+    let last = std::iter::from_fn(|| translator.next_event()).last().unwrap();
+    Ok((
+        to_json(&last)["response"].take(),
+        translator.dropped_output().to_vec(),
+    ))
+}
