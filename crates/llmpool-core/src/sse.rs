@@ -44,7 +44,7 @@ pub struct SseDecoder {
     /// The bytes of an incomplete event that arrived in earlier reads.
     held: BytesMut,
     line: LineState,
-    /// Whether only empty lines have been decoded so far, so that a byte order mark may follow.
+    /// Whether only white space has been decoded so far, so that a byte order mark may follow.
     at_start: bool,
 }
 
@@ -180,16 +180,18 @@ impl SseDecoder {
     }
 
     fn parse(&mut self, block: &Bytes) -> Option<SseEvent> {
-        let mut from = 0;
+        let mut rest = &block[..];
         if self.at_start {
-            let is_content = |byte: &u8| !matches!(byte, b'\n' | b'\r');
-            from = block.iter().position(is_content)?;
-            self.at_start = false;
-            if block[from..].starts_with(BOM) {
-                from += BOM.len();
+            rest = rest.trim_ascii_start();
+            while let Some(unmarked) = rest.strip_prefix(BOM) {
+                rest = unmarked.trim_ascii_start();
             }
+            if rest.is_empty() {
+                return None;
+            }
+            self.at_start = false;
         }
-        parse_block(block, from)
+        parse_block(block, block.len() - rest.len())
     }
 }
 

@@ -403,11 +403,11 @@ async fn call(
         return Err(exchange::read_failure(&head, body, deadlines).await);
     }
     let limits = StreamLimits {
-        first_content_at: deadlines.deadline,
+        first_content_at: Some(deadlines.deadline),
         idle: None,
         deadline: deadlines.deadline,
     };
-    let mut events = RawEventStream::new(body, StreamView::new(target.format), limits, None);
+    let mut events = RawEventStream::new(Some(body), StreamView::new(target.format), limits, None);
     while let Some(event) = events.next_event().await {
         if event?.flags.content {
             check.content_events += 1;

@@ -26,7 +26,7 @@ use crate::limits::Permit;
 use crate::misdirected;
 use crate::plain_answer::{self, PlainAnswer};
 use crate::report::Conversion;
-use crate::stream::{RawEvent, RawEventStream, StreamLimits};
+use crate::stream::{RawEvent, RawEventStream, StreamLimits, WITHOUT_CONTENT};
 use crate::target::Target;
 use crate::transport::{self, Body, SendError};
 
@@ -101,20 +101,8 @@ pub(crate) async fn send_attempt(
     deadlines: &CallDeadlines,
     admitted: Timestamp,
 ) -> Result<AttemptResponse, Failure> {
-    let limits = StreamLimits {
-        first_content_at: end_of(admitted, deadlines.timeouts.first_content).min(deadlines.deadline),
-        idle: deadlines.timeouts.idle,
-        deadline: deadlines.deadline,
-    };
-    let (head, body) = send(
-        target,
-        permit,
-        request,
-        deadlines,
-        admitted,
-        limits.first_content_at,
-    )
-    .await?;
+    let first_content_at = end_of(admitted, deadlines.timeouts.first_content).min(deadlines.deadline);
+    let (head, body) = send(target, permit, request, deadlines, admitted, first_content_at).await?;
     account_header::record(&target.provider, permit.key(), &head.headers);
     let affinity = AffinityRecorder::new(target, permit.key());
     if !head.status.is_success() {
@@ -125,12 +113,17 @@ pub(crate) async fn send_attempt(
         request_id: request_id(&head.headers),
     };
     if request.stream {
+        let limits = StreamLimits {
+            first_content_at: Some(first_content_at),
+            idle: deadlines.timeouts.idle,
+            deadline: deadlines.deadline,
+        };
         let view = StreamView::new(target.format).with_choices(requested_choices(&request.body));
-        let events = Box::new(RawEventStream::new(body, view, limits, affinity));
+        let events = Box::new(RawEventStream::new(Some(body), view, limits, affinity));
         let max_prefix = MAX_PREFIX + MAX_ECHOES * request.body.len();
         return first_content(target, response_head, events, max_prefix).await;
     }
-    let answer = plain_answer::read(target, request.endpoint, body, deadlines);
+    let answer = plain_answer::read(target, request, body, deadlines);
     match answer.await {
         Ok(PlainAnswer { body, converted }) => {
             if let Some(affinity) = affinity {
@@ -272,7 +265,7 @@ async fn first_content(
                 if event.flags.done && !events.view().has_content() {
                     // A stream that ends without content is not a valid response.
                     let failure = Failure::new(FailureKind::InvalidResponse);
-                    return Err(head.failure(target, failure.with_detail("the stream ended without content")));
+                    return Err(head.failure(target, failure.with_detail(WITHOUT_CONTENT)));
                 }
                 prefix.push(event);
                 if is_visible || buffered > max_prefix {
@@ -283,7 +276,7 @@ async fn first_content(
             // The answer is complete, and no event had content.
             None => {
                 let failure = Failure::new(FailureKind::InvalidResponse);
-                return Err(head.failure(target, failure.with_detail("the stream ended without content")));
+                return Err(head.failure(target, failure.with_detail(WITHOUT_CONTENT)));
             }
         }
     }

@@ -9,6 +9,8 @@ use crate::transport::{Party, credentials_refused};
 /// Maximum length of a path in the detail of a failure, in bytes. A longer path is not shown. It is not cut,
 /// because the half of a key would not be masked.
 const MAX_PATH: usize = 200;
+/// Maximum length of a host name, in bytes.
+const MAX_HOST: usize = 253;
 /// Texts with which servers answer a request without TLS on a port for TLS, in lower case: nginx, Go, Apache and
 /// its relatives.
 const EXPECTS_TLS: [&[u8]; 3] = [
@@ -74,7 +76,16 @@ fn redirect(headers: &HeaderMap, party: &Party) -> String {
     let location = headers
         .get(header::LOCATION)
         .and_then(|value| value.to_str().ok());
-    let uri = location.and_then(|location| location.trim().parse::<Uri>().ok());
+    let parse = |location: &str| match location.trim() {
+        // Another host with the same scheme.
+        host if host.starts_with("//") => {
+            let scheme = if party.is_https { "https" } else { "http" };
+            format!("{scheme}:{host}").parse().ok()
+        }
+        url => url.parse().ok(),
+    };
+    let uri = location.and_then(parse);
+    let uri = uri.filter(|uri: &Uri| uri.host().unwrap_or_default().len() <= MAX_HOST);
     let Some(uri) = uri else {
         return match location {
             Some(_) => "redirected to a location that is not a URL".to_owned(),
@@ -109,6 +120,7 @@ mod tests {
             is_https: true,
         };
         let long = format!("https://h/{}", "x".repeat(400));
+        let endless = format!("https://{}/", "x".repeat(400));
         for (location, expected) in [
             (Some("https://h/v2/x?key=SECRET"), "redirected to https://h/v2/x"),
             (
@@ -121,6 +133,11 @@ mod tests {
             ),
             (
                 Some("not a url SECRET"),
+                "redirected to a location that is not a URL",
+            ),
+            (Some("//other/v2?key=SECRET"), "redirected to https://other/v2"),
+            (
+                Some(endless.as_str()),
                 "redirected to a location that is not a URL",
             ),
             (Some(""), "redirected to a location that is not a URL"),

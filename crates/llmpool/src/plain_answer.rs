@@ -9,19 +9,20 @@ use llmpool_core::failure::{Failure, FailureKind, classify_in_stream};
 use llmpool_core::framing::{self, EventCollector, Framing, HTML_PAGE};
 use llmpool_core::provider_error::find_error_in_success;
 use llmpool_core::sse::SseEvent;
-use llmpool_core::stream_view::StreamView;
+use llmpool_core::stream_view::{StreamView, requested_choices};
 use llmpool_core::time::Timestamp;
 
 use crate::base_url;
 use crate::call_deadlines::CallDeadlines;
 use crate::clock::{self, Timer};
 use crate::document_buffer::DocumentBuffer;
+use crate::encoded_request::EncodedRequest;
 use crate::endpoint::Endpoint;
 use crate::report::Conversion;
-use crate::stream::{RawEventStream, StreamLimits, UNREADABLE_EVENT};
+use crate::stream::{RawEventStream, StreamLimits, UNREADABLE_EVENT, WITHOUT_CONTENT};
 use crate::target::Target;
 use crate::transport::Body;
-use crate::unstreamed_answer;
+use crate::unstreamed_answer::{self, Parts};
 
 /// The document of an answer, and how it was made if it did not come as a document.
 pub(crate) struct PlainAnswer {
@@ -32,21 +33,31 @@ pub(crate) struct PlainAnswer {
 /// Reads a complete answer. Fails if the answer reports an error, cannot be read, or arrives too slowly.
 pub(crate) async fn read(
     target: &Target,
-    endpoint: Endpoint,
+    request: &EncodedRequest,
     body: Body,
     deadlines: &CallDeadlines,
 ) -> Result<PlainAnswer, Failure> {
-    let may_be_stream = endpoint == Endpoint::Generation;
-    match read_bytes(body, deadlines, may_be_stream).await? {
-        Read::Whole(bytes) => document_of(target, endpoint, bytes),
-        // Boxed, so that the ordinary case needs less memory.
-        Read::Stream { begun, rest } => Box::pin(collect(target, begun, rest, deadlines)).await,
-    }
+    let is_generation = request.endpoint == Endpoint::Generation;
+    // Looks at the request only if it must, since nearly all answers are ordinary documents.
+    let view = || StreamView::new(target.format).with_choices(requested_choices(&request.body));
+    let events = match read_bytes(body, deadlines, is_generation.then_some(&view)).await? {
+        Read::Whole(bytes) => match document_of(request.endpoint, bytes)? {
+            Found::Document(answer) => return Ok(answer),
+            Found::Events(events) => event_stream(None, view(), deadlines).with_events(events),
+        },
+        Read::Stream { begun, rest } => {
+            let mut events = event_stream(Some(rest), view(), deadlines);
+            events.push(begun)?;
+            events
+        }
+    };
+    // Boxed, so that the ordinary case needs less memory.
+    Box::pin(collect(events, EventCollector::new(target.format))).await
 }
 
 /// Reads the bytes of a body, whatever they are.
 pub(crate) async fn read_body(body: Body, deadlines: &CallDeadlines) -> Result<Bytes, Failure> {
-    match read_bytes(body, deadlines, false).await? {
+    match read_bytes(body, deadlines, None).await? {
         Read::Whole(bytes) | Read::Stream { begun: bytes, .. } => Ok(bytes),
     }
 }
@@ -60,8 +71,13 @@ enum Read {
     },
 }
 
-/// Reads a body to its end or, if `may_be_stream` is set, until it turns out to be a stream of events.
-async fn read_bytes(mut body: Body, deadlines: &CallDeadlines, may_be_stream: bool) -> Result<Read, Failure> {
+/// Reads a body to its end or, if it may be a stream of events, until it turns out to be one. `view` returns the state
+/// of this stream before its first event.
+async fn read_bytes(
+    mut body: Body,
+    deadlines: &CallDeadlines,
+    view: Option<&(dyn Fn() -> StreamView + Sync)>,
+) -> Result<Read, Failure> {
     let mut buffer = DocumentBuffer::default();
     let mut timer = Timer::default();
     let end_of = |start: Timestamp, span: Option<Duration>| span.map_or(Timestamp::MAX, |span| start + span);
@@ -69,7 +85,8 @@ async fn read_bytes(mut body: Body, deadlines: &CallDeadlines, may_be_stream: bo
     loop {
         let idle_by = end_of(arrived, deadlines.timeouts.idle);
         let complete_by = end_of(arrived, buffer.grace());
-        timer.set(idle_by.min(complete_by).min(deadlines.deadline));
+        let late_by = idle_by.min(deadlines.deadline);
+        timer.set(complete_by.min(late_by));
         let piece = poll_fn(|cx| match body.poll_data(cx) {
             Poll::Ready(piece) => Poll::Ready(Some(piece)),
             Poll::Pending => timer.poll(cx).map(|()| None),
@@ -78,102 +95,80 @@ async fn read_bytes(mut body: Body, deadlines: &CallDeadlines, may_be_stream: bo
         match piece {
             Some(Some(Ok(piece))) => {
                 buffer.push(piece)?;
-                if may_be_stream && buffer.framing() == Some(Framing::Events) {
+                if view.is_some() && buffer.framing() == Some(Framing::Events) {
                     let begun = buffer.finish();
                     return Ok(Read::Stream { begun, rest: body });
                 }
                 arrived = clock::now();
+                continue;
             }
             Some(None) => return Ok(Read::Whole(buffer.finish())),
             // A body that is lost after a complete answer loses nothing.
-            Some(Some(Err(_))) if buffer.is_complete() => return Ok(Read::Whole(buffer.finish())),
+            Some(Some(Err(_))) if buffer.has_whole_documents() => {}
             Some(Some(Err(_))) => return Err(Failure::new(FailureKind::ConnectionLost)),
             None if complete_by <= clock::now() => {
-                if buffer.is_complete_after_grace() {
-                    return Ok(Read::Whole(buffer.finish()));
+                if !buffer.is_complete_after_grace(view.map(|view| view()).as_ref()) {
+                    continue;
                 }
             }
+            None if buffer.has_whole_documents() => {}
             None if idle_by < deadlines.deadline => return Err(Failure::new(FailureKind::IdleTimeout)),
             None => return Err(Failure::new(FailureKind::DeadlineExceeded)),
         }
+        return Ok(Read::Whole(buffer.finish()));
     }
 }
 
-/// Collects the events of a stream into a document.
-async fn collect(
-    target: &Target,
-    begun: Bytes,
-    rest: Body,
-    deadlines: &CallDeadlines,
-) -> Result<PlainAnswer, Failure> {
+fn event_stream(body: Option<Body>, view: StreamView, deadlines: &CallDeadlines) -> RawEventStream {
     let limits = StreamLimits {
-        first_content_at: deadlines.deadline,
+        first_content_at: None,
         idle: deadlines.timeouts.idle,
         deadline: deadlines.deadline,
     };
-    let mut events = RawEventStream::new(rest, StreamView::new(target.format), limits, None);
-    events.push(begun)?;
-    let mut collector = EventCollector::new(target.format);
+    RawEventStream::new(body, view, limits, None)
+}
+
+/// Collects the events of a stream into a document.
+async fn collect(mut events: RawEventStream, mut collector: EventCollector) -> Result<PlainAnswer, Failure> {
+    let invalid = |detail| Failure::new(FailureKind::InvalidResponse).with_detail(detail);
     while let Some(event) = events.next_event().await {
-        push(&mut collector, &event?.event)?;
+        let pushed = collector.push(&event?.event.data);
+        // After a complete answer, an unreadable event takes nothing away.
+        if pushed.is_err() && !events.view().is_complete() {
+            return Err(invalid(UNREADABLE_EVENT));
+        }
     }
-    document(collector)
-}
-
-fn push(collector: &mut EventCollector, event: &SseEvent) -> Result<(), Failure> {
-    collector
-        .push(&event.data)
-        .map_err(|_| Failure::new(FailureKind::InvalidResponse).with_detail(UNREADABLE_EVENT))
-}
-
-fn document(collector: EventCollector) -> Result<PlainAnswer, Failure> {
-    let failure =
-        || Failure::new(FailureKind::InvalidResponse).with_detail("the stream ended without content");
+    let document = collector.finish();
     Ok(PlainAnswer {
-        body: collector.finish().ok_or_else(failure)?.into(),
+        body: document.ok_or_else(|| invalid(WITHOUT_CONTENT))?.into(),
         converted: Some(Conversion::EventsToDocument),
     })
 }
 
-/// Returns the document that a body contains. Fails if the document reports an error, or if there is none.
-fn document_of(target: &Target, endpoint: Endpoint, body: Bytes) -> Result<PlainAnswer, Failure> {
+/// What the body of an answer is made of.
+enum Found {
+    Document(PlainAnswer),
+    Events(Vec<SseEvent>),
+}
+
+/// Finds the document that a body consists of, or its events. Fails if the document reports an error, or if there is
+/// nothing to read.
+fn document_of(endpoint: Endpoint, body: Bytes) -> Result<Found, Failure> {
+    let found = |body, converted| Ok(Found::Document(PlainAnswer { body, converted }));
     // Some providers return the model list as a bare array.
     let is_list = endpoint == Endpoint::Models && is_list(&body);
     if framing::is_ordinary_document(&body) || is_list {
         return match find_error_in_success(&body) {
             Some(error) => Err(classify_in_stream(&error)),
-            None => Ok(PlainAnswer {
-                body,
-                converted: None,
-            }),
+            None => found(body, None),
         };
     }
-    let trimmed = body.trim_ascii();
-    let documents = unstreamed_answer::documents(&body)?;
-    match &documents[..] {
-        [document] => Ok(PlainAnswer {
-            converted: (document.len() != trimmed.len()).then_some(Conversion::Trimmed),
-            body: if document.len() == trimmed.len() {
-                body
-            } else {
-                document.clone()
-            },
-        }),
-        events => {
-            let mut view = StreamView::new(target.format);
-            let mut collector = EventCollector::new(target.format);
-            for data in events {
-                let event = SseEvent {
-                    data: data.clone(),
-                    name: None,
-                };
-                view.observe(&event);
-                push(&mut collector, &event)?;
-            }
-            if !view.is_complete() {
-                return Err(Failure::new(FailureKind::Truncated));
-            }
-            document(collector)
+    match unstreamed_answer::parts(&body)? {
+        Parts::Document(document) if document.len() == body.trim_ascii().len() => found(body, None),
+        Parts::Document(document) => found(document, Some(Conversion::Trimmed)),
+        Parts::Events(events) if endpoint == Endpoint::Generation => Ok(Found::Events(events)),
+        Parts::Events(_) => {
+            Err(Failure::new(FailureKind::UnusableAnswer).with_detail("more than one document"))
         }
     }
 }

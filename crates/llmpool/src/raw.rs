@@ -143,11 +143,13 @@ impl RawStream {
         &self.report
     }
 
-    /// Polls for the next event. Skips the events whose data is not JSON: `[DONE]`, and blank ones.
+    /// Polls for the next event. Skips the events whose data is not JSON: `[DONE]`, blank ones, and unreadable ones
+    /// after the answer is complete.
     pub(crate) fn poll_json(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Error>>> {
         loop {
             match ready!(self.poll_event(cx)) {
                 Some(Ok(event)) if event.flags.done || event.flags.blank => {}
+                Some(Ok(event)) if event.flags.corrupt && self.events.view().is_complete() => {}
                 event => return Poll::Ready(event),
             }
         }

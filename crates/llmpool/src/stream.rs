@@ -31,6 +31,8 @@ use crate::unstreamed_answer;
 const MAX_EVENT_BYTES: usize = 16 << 20;
 /// Why an answer is invalid that has an event which is not a JSON object of the expected shape.
 pub(crate) const UNREADABLE_EVENT: &str = "an event cannot be read";
+/// Why an answer is invalid that has ended before any output of the model.
+pub(crate) const WITHOUT_CONTENT: &str = "the stream ended without content";
 
 /// One event of a streamed answer, with its classification.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ pub(crate) struct RawEventStream {
     recorder: Option<AffinityRecorder>,
     limits: StreamLimits,
     /// The time at which the stream began to wait for more bytes, which is when the idle timeout starts.
-    /// `None` before the first content, and while bytes are arriving.
+    /// `None` while bytes are arriving, and before the first content if a limit for that applies.
     waiting_since: Option<Timestamp>,
     /// After the answer was complete: for how long the stream waits for what may still come, and when this
     /// wait began.
@@ -86,22 +88,23 @@ enum Input {
 /// new bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamLimits {
-    pub(crate) first_content_at: Timestamp,
+    /// Before this time, only the first content is waited for. `None` if the idle timeout applies from the start.
+    pub(crate) first_content_at: Option<Timestamp>,
     pub(crate) idle: Option<Duration>,
     pub(crate) deadline: Timestamp,
 }
 
 impl RawEventStream {
-    /// Creates a stream of the events in `body`. `view` is the state before the first event. `recorder` records
+    /// Creates a stream of the events in `body`; without a body, [`with_events`](Self::with_events) adds them. `view` is the state before the first event. `recorder` records
     /// the resources that the answer creates, such as a stored response.
     pub(crate) fn new(
-        body: Body,
+        body: Option<Body>,
         view: StreamView,
         limits: StreamLimits,
         recorder: Option<AffinityRecorder>,
     ) -> Self {
         Self {
-            body: Some(body),
+            body,
             input: Input::Unknown,
             pending: VecDeque::new(),
             conversion: None,
@@ -118,6 +121,12 @@ impl RawEventStream {
             drained: 0,
             timer: Timer::default(),
         }
+    }
+
+    /// Puts `events` before those of the body.
+    pub(crate) fn with_events(mut self, events: Vec<SseEvent>) -> Self {
+        self.pending = events.into();
+        self
     }
 
     /// Holds the permit until the stream ends or is dropped. If the stream has already ended, releases the
@@ -238,7 +247,7 @@ impl RawEventStream {
     fn end_input(&mut self) -> Result<(), Failure> {
         self.body = None;
         match std::mem::replace(&mut self.input, Input::Events) {
-            Input::Document(document) if self.is_lost && !document.is_complete() => {
+            Input::Document(document) if self.is_lost && !document.has_whole_documents() => {
                 Err(Failure::new(FailureKind::ConnectionLost))
             }
             Input::Document(document) => {
@@ -256,20 +265,23 @@ impl RawEventStream {
         }
     }
 
-    /// Ends the body if a document is complete and its grace has passed. Returns false if the grace has not passed, so
-    /// that another timeout has fired.
+    /// Ends the body if a document is complete and its grace has passed, or if another timeout has fired after a
+    /// document. Returns false if another timeout has fired that ends the stream.
     fn end_silent_document(&mut self) -> Result<bool, Failure> {
         let Input::Document(document) = &mut self.input else {
             return Ok(false);
         };
-        let end = document.grace().zip(self.waiting_since);
-        if end.is_none_or(|(grace, since)| clock::now() < since + grace) {
-            return Ok(false);
-        }
-        if document.is_complete_after_grace() {
+        let grace_end = document.grace().zip(self.waiting_since);
+        let has_passed = grace_end.is_some_and(|(grace, since)| since + grace <= clock::now());
+        let is_complete = if has_passed {
+            document.is_complete_after_grace(Some(&self.view))
+        } else {
+            document.has_whole_documents()
+        };
+        if is_complete {
             self.end_input()?;
         }
-        Ok(true)
+        Ok(is_complete || has_passed)
     }
 
     /// Classifies the next event. Returns `None` if other events take its place.
@@ -325,7 +337,7 @@ impl RawEventStream {
             idle,
             deadline,
         } = self.limits;
-        let timeout = if self.view.is_complete() {
+        let mut timeout = if self.view.is_complete() {
             let grace = if self.view.is_done() {
                 MAX_DRAIN_TIME
             } else if self.view.usage().is_some() {
@@ -338,21 +350,22 @@ impl RawEventStream {
                 .ending
                 .insert(started.unwrap_or_else(|| (grace, clock::now())));
             (since + grace, FailureKind::IdleTimeout)
-        } else if self.view.has_content() {
+        } else if let Some(at) = first_content_at
+            && !self.view.has_content()
+        {
+            (at, FailureKind::FirstContentTimeout)
+        } else {
             let since = *self.waiting_since.get_or_insert_with(clock::now);
             let idle_at = idle.map_or(Timestamp::MAX, |idle| since + idle);
             (idle_at, FailureKind::IdleTimeout)
-        } else {
-            (first_content_at, FailureKind::FirstContentTimeout)
         };
-        let mut timeout = timeout;
         if let Input::Document(document) = &self.input
             && let Some(grace) = document.grace()
         {
             let since = *self.waiting_since.get_or_insert_with(clock::now);
             timeout.0 = timeout.0.min(since + grace);
         }
-        if deadline < timeout.0 {
+        if deadline <= timeout.0 {
             (deadline, FailureKind::DeadlineExceeded)
         } else {
             timeout

@@ -1,14 +1,21 @@
-//! Converts the body of an answer that should have been a stream of events, but is none.
+//! Takes apart the body of an answer that has arrived completely.
 
 use bytes::Bytes;
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::failure::{Failure, FailureKind, classify_in_stream};
 use llmpool_core::framing;
 use llmpool_core::provider_error::find_error_in_success;
-use llmpool_core::sse::SseEvent;
+use llmpool_core::sse::{SseDecoder, SseEvent};
 
-/// Returns the documents in the body of an answer: at least one. Fails if there is none, or if one reports an error.
-pub(crate) fn documents(body: &Bytes) -> Result<Vec<Bytes>, Failure> {
+/// What the body of an answer consists of.
+pub(crate) enum Parts {
+    Document(Bytes),
+    /// The events of a stream, or one event for each of several documents.
+    Events(Vec<SseEvent>),
+}
+
+/// Takes the body of an answer apart. Fails if a document reports an error, or if there is nothing to read.
+pub(crate) fn parts(body: &Bytes) -> Result<Parts, Failure> {
     let documents = framing::documents(body);
     // A list is no document, but may be a list of errors.
     let error = match &documents[..] {
@@ -17,24 +24,44 @@ pub(crate) fn documents(body: &Bytes) -> Result<Vec<Bytes>, Failure> {
             .iter()
             .find_map(|document| find_error_in_success(document)),
     };
-    match error {
-        Some(error) => Err(classify_in_stream(&error)),
-        None if documents.is_empty() => Err(framing::unusable(body)),
-        None => Ok(documents),
+    if let Some(error) = error {
+        return Err(classify_in_stream(&error));
+    }
+    match &documents[..] {
+        // The first event may be an object without a field name.
+        [] if framing::has_data_line(body) => Ok(Parts::Events(decoded(body))),
+        [] => Err(framing::unusable(body)),
+        [document] => Ok(Parts::Document(body.slice_ref(document))),
+        documents => Ok(Parts::Events(
+            documents
+                .iter()
+                .map(|document| SseEvent {
+                    data: body.slice_ref(document),
+                    name: None,
+                })
+                .collect(),
+        )),
     }
 }
 
-/// Returns the events of an answer: those of the document in `body` or, if there are several documents, one event for
-/// each. Fails if the document reports an error, or if there is none.
+fn decoded(body: &Bytes) -> Vec<SseEvent> {
+    // The size of the whole body is limited already.
+    let mut decoder = SseDecoder::new(usize::MAX);
+    decoder.push(body.clone());
+    let mut events = Vec::new();
+    while let Ok(Some(event)) = decoder.next_event() {
+        events.push(event);
+    }
+    events.extend(decoder.take_unfinished());
+    events
+}
+
+/// Returns the events of an answer. Fails as [`parts`] does.
 pub(crate) fn events(format: ApiFormat, body: &Bytes) -> Result<Vec<SseEvent>, Failure> {
-    let documents = documents(body)?;
-    match &documents[..] {
-        [document] => framing::document_to_events(format, document).ok_or_else(|| {
+    match parts(body)? {
+        Parts::Document(document) => framing::document_to_events(format, &document).ok_or_else(|| {
             Failure::new(FailureKind::InvalidResponse).with_detail("a document that is no answer")
         }),
-        _ => Ok(documents
-            .into_iter()
-            .map(|data| SseEvent { data, name: None })
-            .collect()),
+        Parts::Events(events) => Ok(events),
     }
 }

@@ -274,6 +274,21 @@ async fn last_event_needs_no_empty_line_if_it_is_complete() {
     }
 }
 
+/// Nothing of the answer is missing when an event after its end cannot be read.
+#[tokio::test(start_paused = true)]
+async fn unreadable_event_after_a_complete_answer_is_skipped() {
+    let mut sent = recorded();
+    let end = sent.len() - 1;
+    sent.insert(end, "{broken".to_owned());
+    let bytes = stream_of(&sent);
+    let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+    let (target, request) = (target(&script), ChatRequest::user("hi"));
+    let streamed = target.chat_stream(&request).await.unwrap();
+    assert_eq!(streamed.into_response().await.unwrap().text(), "Hello world");
+    assert_eq!(target.chat(&request).await.unwrap().text(), "Hello world");
+    assert_eq!(script.requests(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn blank_events_are_ignored() {
     let mut recorded = recorded();

@@ -68,6 +68,7 @@ async fn response_without_output_is_an_error() {
             ErrorKind::Attempt(FailureKind::InvalidResponse),
             "{output}"
         );
+        assert!(error.to_string().contains("without"), "{error}");
 
         let script = ScriptedProvider::new(move |number, _| {
             Action::Send(if number == 0 {
@@ -89,6 +90,10 @@ async fn failure_of_an_upstream_is_an_error() {
         (json!("stop"), "error"),
         (Value::Null, "error"),
         (json!("stop"), "MALFORMED_FUNCTION_CALL"),
+        (json!("stop"), "UNEXPECTED_TOOL_CALL"),
+        (json!("TOO_MANY_TOOL_CALLS"), "x"),
+        (json!("ERROR"), "x"),
+        (json!("stop"), "NETWORK_ERROR"),
         (json!("MALFORMED_FUNCTION_CALL"), "x"),
     ] {
         let choice = |name: &str| {

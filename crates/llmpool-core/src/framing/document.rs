@@ -1,55 +1,30 @@
 //! Separates the JSON objects in the body of an answer from marks around them.
 
-use bytes::Bytes;
-use memchr::{memchr2, memmem};
+use memchr::memchr2;
 
 use super::{DONE, without_prefix};
 
+/// The maximum number of objects in a body. A list of more would need many times the memory of the body.
+const MAX_DOCUMENTS: usize = 1 << 20;
+
 /// Returns the JSON objects that a body consists of. Ignores white space, byte order marks, and `[DONE]` or
-/// `data: [DONE]` after an object. Returns an empty list if the body contains anything else or is cut off.
+/// `data: [DONE]` after an object. Returns an empty list if the body contains anything else, is cut off, or
+/// consists of more than 1 048 576 objects.
 ///
 /// Takes linear time. Checks only that strings end and brackets are balanced, so an object can still be
 /// invalid JSON.
-pub fn documents(body: &Bytes) -> Vec<Bytes> {
+pub fn documents(body: &[u8]) -> Vec<&[u8]> {
     let mut objects = Vec::new();
     let mut rest = without_prefix(body);
-    while rest.starts_with(b"{") {
+    while rest.starts_with(b"{") && objects.len() < MAX_DOCUMENTS {
         let Some(length) = object_length(rest) else {
             return Vec::new();
         };
         let (object, after) = rest.split_at(length);
-        objects.push(body.slice_ref(object));
+        objects.push(object);
         rest = without_marks(after);
     }
     if rest.is_empty() { objects } else { Vec::new() }
-}
-
-/// Whether what has arrived of a document is the whole document.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Completeness {
-    /// The document is cut off, or the bytes contain anything else.
-    Unfinished,
-    /// The document is complete, and reports no usage.
-    WithoutUsage,
-    /// The document is complete, and has a member `usage`.
-    Complete,
-}
-
-/// Returns whether `body` consists of whole documents, as [`documents`] finds them. Takes linear time.
-pub fn completeness(body: &[u8]) -> Completeness {
-    let mut rest = without_prefix(body);
-    while rest.starts_with(b"{")
-        && let Some(length) = object_length(rest)
-    {
-        rest = without_marks(&rest[length..]);
-    }
-    if !rest.is_empty() || without_prefix(body).is_empty() {
-        Completeness::Unfinished
-    } else if memmem::find(body, b"\"usage\"").is_none() {
-        Completeness::WithoutUsage
-    } else {
-        Completeness::Complete
-    }
 }
 
 /// Returns the bytes after white space, byte order marks and end markers.

@@ -14,6 +14,7 @@
 //! Conversions yield documents and events of the same API format, so all readers behind them stay the same.
 
 mod collector;
+mod completeness;
 mod document;
 mod page;
 mod piece;
@@ -23,10 +24,13 @@ mod tests;
 mod unusable;
 
 pub use collector::EventCollector;
-pub use document::{Completeness, completeness, documents};
+pub use completeness::{Completeness, completeness};
+pub use document::documents;
 pub use page::page_title;
 pub use replay::{AnswerReplay, document_to_events};
 pub use unusable::{HTML_PAGE, unusable};
+
+use memchr::memmem;
 
 /// The framing of an answer, as its first bytes show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +56,7 @@ const EVENT_STREAM_STARTS: [&[u8]; 7] = [b":", b"data:", b"event:", b"id:", b"re
 /// Returns the framing of an answer by its first bytes. Ignores white space and byte order marks.
 ///
 /// Returns `None` if more bytes are needed: at the end of an answer, `None` means an empty answer or plain
-/// text of a few bytes.
+/// text of a few bytes. [`Framing::Text`] is certain only once no line begins with `data:`, see [`has_data_line`].
 pub fn sniff(bytes: &[u8]) -> Option<Framing> {
     let content = without_prefix(bytes);
     let first = *content.first()?;
@@ -66,16 +70,31 @@ pub fn sniff(bytes: &[u8]) -> Option<Framing> {
         _ if may_be_event_stream || BYTE_ORDER_MARK.starts_with(content) => None,
         b'{' | b'[' => Some(Framing::Document),
         b'<' => Some(Framing::Page),
+        // An event stream may begin with any field.
+        _ if has_data_line(content) => Some(Framing::Events),
         _ => Some(Framing::Text),
     }
 }
 
+/// Returns whether a line after the first begins with `data:`, as only those of an event stream do.
+pub fn has_data_line(bytes: &[u8]) -> bool {
+    memmem::find_iter(bytes, b"data:").any(|at| {
+        let before = at.checked_sub(1).map(|at| bytes[at]);
+        matches!(before, Some(b'\n' | b'\r'))
+    })
+}
+
 /// Returns whether an answer looks like one JSON object on one line, which is how nearly all answers look that are
-/// not streamed.
+/// not streamed. Counts brackets, so an object that is cut off is recognised unless its texts contain brackets.
 pub fn is_ordinary_document(answer: &[u8]) -> bool {
     let answer = answer.trim_ascii();
-    // Several documents have a line each.
-    answer.starts_with(b"{") && answer.ends_with(b"}") && memchr::memchr(b'\n', answer).is_none()
+    let count = |bracket| memchr::memchr_iter(bracket, answer).count();
+    answer.starts_with(b"{")
+        && answer.ends_with(b"}")
+        // Several documents have a line each, or follow each other without a comma.
+        && memchr::memchr(b'\n', answer).is_none()
+        && memmem::find(answer, b"}{").is_none()
+        && count(b'{') == count(b'}')
 }
 
 /// Returns the bytes after white space and byte order marks.

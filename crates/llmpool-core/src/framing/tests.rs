@@ -40,6 +40,80 @@ fn first_bytes_decide_the_framing() {
 }
 
 #[test]
+fn stream_may_begin_with_any_field() {
+    for answer in ["trace: 7\n\ndata: {}", "x\rdata:1", "7\r\n\r\ndata: {}"] {
+        assert_eq!(sniff(answer.as_bytes()), Some(Framing::Events), "{answer:?}");
+        let without_line = answer.replace("data", " data");
+        assert_eq!(
+            sniff(without_line.as_bytes()),
+            Some(Framing::Text),
+            "{without_line:?}"
+        );
+    }
+}
+
+#[test]
+fn ordinary_document_is_one_balanced_line() {
+    for (answer, is_ordinary) in [
+        (r#"{"a":{"b":"x"}}"#, true),
+        (" {}\n", true),
+        (r#"{"a":{}"#, false),
+        (r#"{"a":1}{"a":2}"#, false),
+        ("{}\n{}", false),
+        ("[]", false),
+        ("", false),
+    ] {
+        assert_eq!(is_ordinary_document(answer.as_bytes()), is_ordinary, "{answer}");
+    }
+}
+
+#[test]
+fn documents_are_complete_with_the_last_finish_reason() {
+    let chunk = |index: u64, finish: &str, usage: &str| {
+        format!(
+            r#"{{"choices":[{{"index":{index},"delta":{{"content":"a"}},"finish_reason":{finish}}}],"usage":{usage}}}"#
+        )
+    };
+    let usage = r#"{"total_tokens":5}"#;
+    let ended = |usage: &str| chunk(0, "\"stop\"", usage);
+    let completion = completion().to_string();
+    for (requested, body, expected) in [
+        (1, chunk(0, "null", "null"), Completeness::Unfinished),
+        (1, ended("null"), Completeness::WithoutUsage),
+        (1, ended(usage), Completeness::Complete),
+        (2, ended(usage), Completeness::Unfinished),
+        (
+            2,
+            ended(usage) + &chunk(1, "\"length\"", "null"),
+            Completeness::Complete,
+        ),
+        (2, completion.clone(), Completeness::Complete),
+        (3, completion.clone() + "\n[DONE]", Completeness::Unfinished),
+        (
+            2,
+            completion[..completion.len() - 1].to_owned(),
+            Completeness::Unfinished,
+        ),
+        (
+            1,
+            r#"{"error":{"message":"m"}}"#.to_owned(),
+            Completeness::Complete,
+        ),
+        (1, String::new(), Completeness::Unfinished),
+    ] {
+        let view = StreamView::new(ChatCompletions).with_choices(requested);
+        assert_eq!(
+            completeness(body.as_bytes(), view),
+            expected,
+            "{requested}: {body}"
+        );
+    }
+    let response = response().to_string();
+    let view = StreamView::new(Responses);
+    assert_eq!(completeness(response.as_bytes(), view), Completeness::Complete);
+}
+
+#[test]
 fn documents_are_separated_from_marks() {
     for (body, expected) in [
         ("{}", vec!["{}"]),
@@ -64,8 +138,8 @@ fn documents_are_separated_from_marks() {
         ("", vec![]),
     ] {
         assert_eq!(
-            documents(&Bytes::copy_from_slice(body.as_bytes())),
-            expected,
+            documents(body.as_bytes()),
+            expected.iter().map(|text| text.as_bytes()).collect::<Vec<_>>(),
             "{body:?}"
         );
     }
@@ -417,8 +491,9 @@ proptest! {
         for object in documents(&body) {
             prop_assert_eq!((object.first(), object.last()), (Some(&b'{'), Some(&b'}')));
         }
-        let _ = (sniff(&body), unusable(&body), completeness(&body));
+        let _ = (sniff(&body), unusable(&body));
         for format in [ChatCompletions, Responses] {
+            let _ = completeness(&body, StreamView::new(format));
             let _ = document_to_events(format, &body);
         }
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::framing::page_title;
+use crate::lenient_json::decode_cleaned;
 
 /// The maximum number of lines of a text that are parsed as JSON.
 const MAX_LINES: usize = 32;
@@ -21,7 +22,7 @@ pub(super) enum BodyContent {
 
 /// Returns the content of a body.
 pub(super) fn read(body: &[u8]) -> BodyContent {
-    if let Ok(value) = serde_json::from_slice(body) {
+    if let Some(value) = parse(body) {
         return BodyContent::Json(value);
     }
     if is_page(body) {
@@ -30,14 +31,18 @@ pub(super) fn read(body: &[u8]) -> BodyContent {
     BodyContent::Text(String::from_utf8_lossy(body).into_owned())
 }
 
+fn parse(json: &[u8]) -> Option<Value> {
+    decode_cleaned(json, |json| serde_json::from_slice(json)).ok()
+}
+
 /// Returns the JSON objects and lists in a text: those that fill a line, such as the data of a server-sent
 /// event; then the part from the first to the last brace; then the complete members of truncated JSON.
 pub(super) fn json_in_text(text: &str) -> impl Iterator<Item = Value> {
     let lines = text.lines().filter_map(json_line).take(MAX_LINES);
-    let embedded = || serde_json::from_str(text.get(text.find('{')?..=text.rfind('}')?)?).ok();
-    let truncated = || serde_json::from_str(&close_truncated(text)?).ok();
+    let embedded = || parse(text.get(text.find('{')?..=text.rfind('}')?)?.as_bytes());
+    let truncated = || parse(close_truncated(text)?.as_bytes());
     lines
-        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter_map(|line| parse(line.as_bytes()))
         .chain(std::iter::once_with(embedded).flatten())
         .chain(std::iter::once_with(truncated).flatten())
 }
@@ -45,8 +50,7 @@ pub(super) fn json_in_text(text: &str) -> impl Iterator<Item = Value> {
 /// Parses a text that is a JSON object or list as a whole.
 pub(super) fn json_text(text: &str) -> Option<Value> {
     let text = text.trim();
-    text.starts_with(['{', '['])
-        .then(|| serde_json::from_str(text).ok())?
+    text.starts_with(['{', '[']).then(|| parse(text.as_bytes()))?
 }
 
 /// Returns the part of a line that may be a JSON object or list: the line without a field name of a

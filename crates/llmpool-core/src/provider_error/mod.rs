@@ -10,10 +10,12 @@ mod walk;
 
 use std::sync::LazyLock;
 
+use memchr::memchr;
 use memchr::memmem::Finder;
 use serde_json::{Map, Value};
 
 use crate::chat::FinishReason;
+use crate::lenient_json::decode_cleaned;
 use body::{BodyContent, as_text};
 
 pub use error::ProviderError;
@@ -68,7 +70,7 @@ pub fn find_error_in_success(body: &[u8]) -> Option<ProviderError> {
     if !may_report_error(body) {
         return None;
     }
-    match serde_json::from_slice::<Value>(body).ok()? {
+    match decode_cleaned(body, |body| serde_json::from_slice(body)).ok()? {
         Value::Object(members) => error_in_object(members),
         Value::Array(items) => items
             .iter()
@@ -94,11 +96,9 @@ fn may_report_error(body: &[u8]) -> bool {
     let is_failure = |at: usize| {
         let value = body[at + FINISH_REASON.needle().len()..].trim_ascii_start();
         let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
-        let starts_with = |start: &[u8]| {
-            let text = value.get(1..=start.len());
-            text.is_some_and(|text| text.eq_ignore_ascii_case(start))
-        };
-        starts_with(b"insufficient_system") || starts_with(b"malformed_")
+        let text = value.strip_prefix(b"\"").unwrap_or_default();
+        let end = memchr(b'"', text).unwrap_or(0);
+        std::str::from_utf8(&text[..end]).is_ok_and(|reason| FinishReason::from(reason).is_failure())
     };
     ERROR.find_iter(body).any(is_quoted)
         || FINISH_REASON.find_iter(body).any(is_failure)

@@ -408,3 +408,50 @@ fn values_of_the_user_are_not_taken_for_an_error() {
     let body = r#"{"object":"response","error":{"message":"m"},"metadata":{"code":"c"}}"#;
     check_bodies(&[(body, message("m"))]);
 }
+
+#[test]
+fn errors_with_broken_text_are_read() {
+    for (body, message) in [
+        (&br#"{"error":{"code":"x","message":"a\ud83d"}}"#[..], "a\u{fffd}"),
+        (b"{\"error\":{\"code\":\"x\",\"message\":\"a\xff\"}}", "a\u{fffd}"),
+        (
+            b"{\"error\":{\"code\":\"x\",\"message\":\"a\nb\",\"n\":NaN}}",
+            "a\nb",
+        ),
+    ] {
+        let named = [&b"data: "[..], body, b"\n\n"].concat();
+        let shown = String::from_utf8_lossy(body);
+        for error in [
+            ProviderError::parse(body),
+            ProviderError::parse(&named),
+            find_error_in_success(body),
+        ] {
+            let error = error.unwrap_or_default();
+            assert_eq!(error.code.as_deref(), Some("x"), "{shown}");
+            assert_eq!(error.message.as_deref(), Some(message), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn every_failed_finish_reason_is_an_error() {
+    for reason in [
+        "error",
+        "ERROR",
+        "NETWORK_ERROR",
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "MALFORMED_FUNCTION_CALL",
+        "insufficient_system_resource",
+    ] {
+        for name in ["finish_reason", "native_finish_reason"] {
+            let body = format!(r#"{{"choices":[{{"message":{{"content":"x"}},"{name}" : "{reason}"}}]}}"#);
+            let error = find_error_in_success(body.as_bytes()).unwrap_or_default();
+            assert_eq!(error.code.as_deref(), Some(reason), "{body}");
+        }
+    }
+    for reason in ["stop", "SAFETY", "length", "", "STOP"] {
+        let body = format!(r#"{{"choices":[{{"message":{{"content":"x"}},"finish_reason":"{reason}"}}]}}"#);
+        assert!(find_error_in_success(body.as_bytes()).is_none(), "{body}");
+    }
+}

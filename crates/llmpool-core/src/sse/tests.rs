@@ -77,6 +77,8 @@ fn mark_after_blank_lines_is_dropped() {
     for text in [
         "\n\n\u{feff}data: a\n\n",
         "\r\n\u{feff}data: a\n\n",
+        " \t\n\n data: a\n\n",
+        "\u{feff} \u{feff}data: a\n\n",
         "\u{feff}\n\ndata: a\n\n",
     ] {
         assert_eq!(decode(&[text.as_bytes()]), data(&["a"]), "{text:?}");

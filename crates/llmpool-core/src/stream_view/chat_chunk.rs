@@ -73,6 +73,8 @@ struct ChunkFields<'a> {
     code: Option<&'a RawValue>,
     #[serde(borrow)]
     error_code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    errors: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -124,7 +126,9 @@ impl<'a> ChunkFields<'a> {
         event.name.as_deref() == Some(b"error")
             || [self.error, groq].into_iter().flatten().any(is_non_empty)
             || choices.iter().any(ChoiceFields::is_error)
-            || (choices.is_empty() && mark_an_error(self.object, self.code, self.error_code))
+            || (choices.is_empty()
+                && (self.errors.is_some_and(is_non_empty)
+                    || mark_an_error(self.object, self.code, self.error_code)))
     }
 }
 

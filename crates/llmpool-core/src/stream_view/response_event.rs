@@ -94,13 +94,17 @@ struct ResponseEventFields<'a> {
     code: Option<&'a RawValue>,
     #[serde(borrow)]
     error_code: Option<&'a RawValue>,
+    #[serde(borrow)]
+    errors: Option<&'a RawValue>,
 }
 
 impl ResponseEventFields<'_> {
     fn is_error(&self, kind: &str) -> bool {
         matches!(kind, "error" | "response.failed")
             || self.error.is_some_and(is_non_empty)
-            || (kind.is_empty() && mark_an_error(self.object, self.code, self.error_code))
+            || (kind.is_empty()
+                && (self.errors.is_some_and(is_non_empty)
+                    || mark_an_error(self.object, self.code, self.error_code)))
             || mark_an_error(self.object, None, None)
     }
 }

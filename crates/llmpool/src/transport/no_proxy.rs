@@ -84,7 +84,9 @@ impl Hosts {
     fn contain(&self, host: &str, address: Option<IpAddr>) -> bool {
         match (self, address) {
             (Self::Any, _) => true,
-            (Self::Network { address, bits }, Some(host)) => common_bits(*address, host) >= *bits,
+            (Self::Network { address, bits }, Some(host)) => {
+                common_bits(*address, host).is_some_and(|common| common >= *bits)
+            }
             (Self::Domain(domain), None) => {
                 let host = host.to_ascii_lowercase();
                 let rest = host.strip_suffix(domain);
@@ -100,13 +102,13 @@ fn width(address: IpAddr) -> u32 {
     if address.is_ipv4() { 32 } else { 128 }
 }
 
-/// Returns the number of leading bits that two addresses have in common: 0 if one is an IPv4 address and the
-/// other an IPv6 address.
-fn common_bits(a: IpAddr, b: IpAddr) -> u32 {
+/// Returns the number of leading bits that two addresses have in common. `None` if one is an IPv4 address and
+/// the other an IPv6 address.
+fn common_bits(a: IpAddr, b: IpAddr) -> Option<u32> {
     match (a, b) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => 0,
+        (IpAddr::V4(a), IpAddr::V4(b)) => Some((a.to_bits() ^ b.to_bits()).leading_zeros()),
+        (IpAddr::V6(a), IpAddr::V6(b)) => Some((a.to_bits() ^ b.to_bits()).leading_zeros()),
+        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => None,
     }
 }
 
@@ -118,6 +120,9 @@ mod tests {
     fn all_forms_of_entries_are_understood() {
         for (value, host, port, expected) in [
             ("*", "api.x.com", 443, true),
+            ("0.0.0.0/0", "10.1.2.3", 443, true),
+            ("0.0.0.0/0", "[2001:db8::1]", 443, false),
+            ("::/0", "10.1.2.3", 443, false),
             ("*", "127.0.0.1", 80, true),
             ("*", "[::1]", 80, true),
             ("x.com", "x.com", 443, true),
