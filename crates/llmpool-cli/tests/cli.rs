@@ -111,6 +111,34 @@ async fn local_provider_file_is_used_and_stdin_is_appended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answer_of_a_provider_that_numbers_choices_from_1_is_printed() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let _ = socket.read(&mut [0; 4096]).await;
+        let chunk = |choices: &str| format!("data: {{\"choices\":[{choices}]}}\n\n");
+        let events = [
+            chunk(r#"{"index":1,"delta":{"role":"assistant","content":"be"}}"#),
+            chunk(r#"{"index":2,"delta":{"content":"x"}},{"index":1,"delta":{"content":"st"}}"#),
+            chunk(r#"{"index":1,"delta":{},"finish_reason":"stop"}"#),
+            "data: [DONE]\n\n".to_owned(),
+        ];
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+        socket
+            .write_all((head.to_owned() + &events.concat()).as_bytes())
+            .await
+            .unwrap();
+    });
+    let folder = Folder::new();
+    let variables = [("OPENAI_API_KEY", "k"), ("OPENAI_BASE_URL", &*url)];
+    let (code, out, err) = llmpool(&folder.0, &["chat", "-m", "any", "hi"], "", &variables);
+    assert_eq!((code, out.as_str()), (0, "best\n"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exit_code_depends_on_the_failure() {
     for (status, code, kind) in [
         (401, 77, "invalid API key"),

@@ -145,6 +145,29 @@ fn repeated_unknown_fields_are_replaced_and_deltas_joined() {
 }
 
 #[test]
+fn extra_content_of_messages_and_calls_survives_plain_and_streamed() {
+    let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"google": {"thought_signature": "A"}}});
+    let message = json!({"role": "assistant", "content": "t", "tool_calls": [call], "extra_content": {"google": {"thought_signature": "B"}}});
+    let plain = json!({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]});
+    let decoded = ChatCompletion::decode(plain.to_string().as_bytes()).unwrap();
+    assert_eq!(serde_json::to_value(&decoded).unwrap(), plain);
+
+    let mut first = message;
+    first["tool_calls"][0]["index"] = 0.into();
+    first["tool_calls"][0]["function"]["arguments"] = "{".into();
+    let rest = json!({"tool_calls": [{"index": 0, "function": {"arguments": "}"}}]});
+    let mut assembler = Assembler::new();
+    for (delta, finish) in [(first, Value::Null), (rest, json!("tool_calls"))] {
+        let chunk = json!({"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
+        assembler.push(serde_json::from_str(&chunk.to_string()).unwrap());
+    }
+    assert_eq!(assembler.finish().choices, decoded.choices);
+
+    let request = json!({"messages": [plain["choices"][0]["message"]]});
+    assert_eq!(round_trip::<ChatRequest>(&request.to_string()), request);
+}
+
+#[test]
 fn unknown_numbers_keep_their_digits() {
     let text = r#"{"choices":[],"cost":0.10000000000000000000001}"#;
     let read: ChatCompletion = serde_json::from_str(text).unwrap();

@@ -112,6 +112,11 @@ fn unsupported_responses_fields_are_refused_by_path() {
         ("prompt", "prompt", json!({"id": "p"})),
         ("background", "background", json!(true)),
         ("tools[0].type", "tools", json!([{"type": "web_search"}])),
+        (
+            "tools[0].allowed_callers",
+            "tools",
+            json!([{"type": "function", "name": "f", "allowed_callers": ["programmatic"]}]),
+        ),
         ("tool_choice.type", "tool_choice", json!({"type": "file_search"})),
         ("text.format.type", "text", json!({"format": {"type": "odd"}})),
         (
@@ -292,6 +297,38 @@ fn every_responses_request_member_is_kept_or_reported() {
             json!({"input": "x", "tool_choice": {"type": "function", "name": "f", "x": "MARK"}}),
         ),
         ("truncation", json!({"input": "x", "truncation": "MARK"})),
+        (
+            "moderation",
+            json!({"input": "x", "moderation": {"model": "MARK"}}),
+        ),
+        (
+            "prompt_cache_options",
+            json!({"input": "x", "prompt_cache_options": {"ttl": "MARK"}}),
+        ),
+        (
+            "prompt_cache_options.comparison_response_id",
+            json!({"input": "x", "prompt_cache_options": {"comparison_response_id": "MARK"}}),
+        ),
+        (
+            "background_options",
+            json!({"input": "x", "background_options": {"continuation_id": "MARK"}}),
+        ),
+        (
+            "access_programs",
+            json!({"input": "x", "access_programs": {"cyber": "MARK"}}),
+        ),
+        (
+            "image",
+            json!({"input": "x", "image": {"context_compression": "MARK"}}),
+        ),
+        (
+            "tools[0].output_schema",
+            json!({"input": "x", "tools": [{"type": "function", "name": "f", "output_schema": {"title": "MARK"}}]}),
+        ),
+        (
+            "tools[0].allowed_callers",
+            json!({"input": "x", "tools": [{"type": "custom", "name": "f", "allowed_callers": ["direct", "MARK"]}]}),
+        ),
         ("include: MARK", json!({"input": "x", "include": ["MARK"]})),
     ] {
         let capabilities = ChatCapabilities {
@@ -304,6 +341,35 @@ fn every_responses_request_member_is_kept_or_reported() {
             "{name}: translated to {chat}, dropped {dropped:?}"
         );
     }
+}
+
+#[test]
+fn newest_responses_fields_are_reported_and_not_sent_to_a_chat() {
+    let (chat, dropped) = translate_request(
+        &json!({"input": "x", "background_options": {"continuation_id": "c"}, "access_programs": {"cyber": "c"},
+            "image": {"context_compression": "c"}, "prompt_cache_options": {"ttl": "1h", "prewarm": true},
+            "tools": [{"type": "function", "name": "f", "async": true, "defer_loading": true,
+                "output_schema": {}, "allowed_callers": ["direct"]}]}),
+        ChatCapabilities::default(),
+    );
+    assert_eq!(
+        chat,
+        json!({"messages": [{"role": "user", "content": "x"}], "prompt_cache_options": {"ttl": "1h"},
+            "tools": [{"type": "function", "function": {"name": "f"}}]})
+    );
+    assert_eq!(
+        dropped,
+        [
+            "tools[0].async",
+            "tools[0].defer_loading",
+            "tools[0].output_schema",
+            "tools[0].allowed_callers",
+            "prompt_cache_options.prewarm",
+            "background_options",
+            "access_programs",
+            "image",
+        ]
+    );
 }
 
 #[test]
@@ -392,7 +458,8 @@ fn openai_extensions_are_not_sent_to_other_providers() {
     };
     let (chat, dropped) = translate_request(
         &json!({"input": "x", "store": true, "metadata": {"a": "b"}, "service_tier": "flex", "safety_identifier": "s",
-            "prompt_cache_key": "k", "prompt_cache_retention": "24h", "text": {"verbosity": "low"}, "user": "u"}),
+            "prompt_cache_key": "k", "prompt_cache_retention": "24h", "text": {"verbosity": "low"}, "user": "u",
+            "prompt_cache_options": {"ttl": "30m"}, "moderation": {"model": "m"}}),
         plain,
     );
     assert_eq!(
@@ -406,6 +473,8 @@ fn openai_extensions_are_not_sent_to_other_providers() {
         "safety_identifier",
         "prompt_cache_key",
         "prompt_cache_retention",
+        "prompt_cache_options",
+        "moderation",
         "text.verbosity",
     ];
     assert_eq!(dropped, names);

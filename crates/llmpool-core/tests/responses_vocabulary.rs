@@ -161,6 +161,22 @@ fn known_items_become_typed_variants() {
     assert_eq!((call.id(), call.status()), (None, Some("completed")));
     let search = item(json!({"type": "web_search_call", "id": "ws_1", "action": {"type": "search"}}));
     assert!(matches!(search, Item::WebSearchCall(_)) && search.id() == Some("ws_1"));
+    for kind in [
+        "additional_tools",
+        "compaction_trigger",
+        "configuration_update",
+        "program",
+        "program_output",
+        "tool_search_call",
+        "tool_search_output",
+    ] {
+        let value = json!({"type": kind, "id": "i", "x": 1});
+        assert_eq!(
+            (item(value.clone()).id(), round_trip::<Item>(&value)),
+            (Some("i"), value),
+            "{kind}"
+        );
+    }
 }
 
 /// A valid stream: a text, two interleaved function calls, and reasoning with a summary.
@@ -447,7 +463,7 @@ fn missing_sequence_numbers_of_a_real_server_are_reported() {
 fn all_documented_event_types_have_a_variant() {
     let facts = include_str!("fixtures/response-events.txt");
     let kinds: Vec<&str> = facts.lines().collect();
-    assert_eq!(kinds.len(), 58);
+    assert_eq!(kinds.len(), 59);
     for kind in kinds {
         assert_eq!(EventKind::from(kind).as_str(), kind);
         assert!(!matches!(EventKind::from(kind), EventKind::Other(_)), "{kind}");

@@ -1,9 +1,11 @@
 //! The text of answers whose content is a list of parts, in all forms that providers send.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, Message};
-use llmpool_core::responses::{Response, ResponseEvent};
-use llmpool_core::translate::{EventToChunkTranslator, response_to_completion};
+use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChunkDecoder, Message};
+use llmpool_core::responses::{Response, ResponseEvent, ResponsesRequest};
+use llmpool_core::translate::{
+    ChunkToEventTranslator, EventToChunkTranslator, ResponseEnvelope, response_to_completion,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -71,6 +73,47 @@ fn text_and_reasoning_of_every_kind_of_part_are_read() {
         let several = [json!("a"), json!([part]), json!([part, "b"])];
         assert_eq!(assembled(&several).text(), format!("a{text}{text}b"), "{part}");
     }
+}
+
+#[test]
+fn text_of_a_stream_is_that_of_the_choice_whose_text_the_completion_has() {
+    let choice = |index: u64, text: &str| json!({"index": index, "delta": {"content": text}});
+    for (choices, text) in [
+        (vec![vec![choice(1, "a")], vec![], vec![choice(1, "b")]], "ab"),
+        (
+            vec![
+                vec![choice(1, "x"), choice(0, "a")],
+                vec![choice(1, "y")],
+                vec![choice(0, "b")],
+            ],
+            "ab",
+        ),
+    ] {
+        let (mut decoder, mut assembler) = (ChunkDecoder::new(), Assembler::new());
+        let mut translator =
+            ChunkToEventTranslator::new(ResponseEnvelope::new(&ResponsesRequest::default(), "x", 0));
+        let mut streamed = String::new();
+        for choices in choices {
+            let data = json!({"choices": choices}).to_string();
+            let chunk = decoder.decode(data.as_bytes()).unwrap();
+            streamed += &chunk.text();
+            translator.push(chunk.clone());
+            assembler.push(chunk);
+        }
+        translator.finish();
+        let last = std::iter::from_fn(|| translator.next_event()).last().unwrap();
+        let output = serde_json::to_value(&last).unwrap()["response"]["output"].take();
+        assert_eq!(
+            (streamed, assembler.finish().text()),
+            (text.to_owned(), text.to_owned())
+        );
+        assert_eq!(output[0]["content"][0]["text"], text, "{output}");
+    }
+    // A character that is split over two chunks ends with the stream.
+    let mut decoder = ChunkDecoder::new();
+    let data = br#"{"choices":[{"index":2,"delta":{"content":"\ud83d"}}]}"#;
+    assert_eq!(decoder.decode(data).unwrap().text(), "");
+    assert_eq!(decoder.finish().unwrap().text(), "\u{fffd}");
 }
 
 #[test]

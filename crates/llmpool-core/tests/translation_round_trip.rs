@@ -285,7 +285,94 @@ fn chat_request() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Removes the settings that only providers with OpenAI's extensions accept.
+fn without_extensions(request: &mut Value) {
+    const EXTENSIONS: [&str; 6] = [
+        "store",
+        "metadata",
+        "service_tier",
+        "safety_identifier",
+        "prompt_cache_key",
+        "verbosity",
+    ];
+    const WITHIN: [&str; 3] = ["verbosity", "custom", "allowed_tools"];
+    request.as_object_mut().unwrap().retain(|name, value| {
+        let value = value.to_string();
+        let is_conversation = ["messages", "input"].contains(&name.as_str());
+        let is_extension =
+            EXTENSIONS.contains(&name.as_str()) || WITHIN.iter().any(|word| value.contains(word));
+        is_conversation || !is_extension
+    });
+}
+
+/// Turns a Responses request into one to Gemini: without OpenAI's extensions, with `extra_content` in the messages and calls of the model.
+fn responses_request_to_gemini(mut request: Value) -> Value {
+    without_extensions(&mut request);
+    for (number, item) in request["input"].as_array_mut().unwrap().iter_mut().enumerate() {
+        let kind = item["type"].as_str().unwrap().replace("custom_tool", "function");
+        if let Some(input) = item.as_object_mut().unwrap().remove("input") {
+            item["arguments"] = input;
+        }
+        if kind == "function_call" || item["role"] == "assistant" {
+            item["extra_content"] = json!({"google": {"thought_signature": number}});
+        }
+        item["type"] = kind.into();
+    }
+    request
+}
+
+/// The same for a chat. A message without text has no `extra_content`: a response has no item for it.
+fn chat_request_to_gemini(mut chat: Value) -> Value {
+    without_extensions(&mut chat);
+    for (number, message) in chat["messages"].as_array_mut().unwrap().iter_mut().enumerate() {
+        let extra = json!({"google": {"thought_signature": number}});
+        if message["role"] == "assistant" && message["content"].is_string() {
+            message["extra_content"] = extra.clone();
+        }
+        for call in message
+            .get_mut("tool_calls")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            if let Some(custom) = call.as_object_mut().unwrap().remove("custom") {
+                *call = json!({"id": call["id"], "type": "function", "function": {"name": custom["name"], "arguments": custom["input"]}});
+            }
+            call["extra_content"] = extra.clone();
+        }
+    }
+    chat
+}
+
+fn gemini() -> ChatCapabilities {
+    ChatCapabilities {
+        openai_extensions: false,
+        reasoning_echo: ReasoningEcho::Details,
+        ..ChatCapabilities::default()
+    }
+}
+
 proptest! {
+    #[test]
+    fn responses_request_to_gemini_and_back_is_unchanged(mut request in responses_request().prop_map(responses_request_to_gemini)) {
+        let original: ResponsesRequest = serde_json::from_str(&request.to_string()).unwrap();
+        let translated = translate::responses_request_to_chat(&original, gemini()).unwrap();
+        prop_assert_eq!(&translated.dropped, &[] as &[String]);
+        let back = translate::chat_request_to_responses(&translated.request).unwrap();
+        request["input"].as_array_mut().unwrap().retain(|item| !has_only_id(item));
+        prop_assert_eq!(serde_json::to_value(&back.request).unwrap()["input"].take(), request["input"].take());
+    }
+
+    #[test]
+    fn chat_request_of_gemini_translated_to_responses_and_back_is_unchanged(chat in chat_request().prop_map(chat_request_to_gemini)) {
+        let original: ChatRequest = serde_json::from_str(&chat.to_string()).unwrap();
+        let translated = translate::chat_request_to_responses(&original).unwrap();
+        prop_assert_eq!(&translated.dropped, &[] as &[String]);
+        let back = translate::responses_request_to_chat(&translated.request, gemini()).unwrap();
+        prop_assert_eq!(&back.dropped, &[] as &[String]);
+        prop_assert_eq!(serde_json::to_value(&back.request).unwrap(), chat);
+    }
+
     // O20
     #[test]
     fn responses_request_translated_to_chat_and_back_is_unchanged(mut request in responses_request()) {

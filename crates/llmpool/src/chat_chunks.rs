@@ -100,6 +100,9 @@ impl Stream for TranslatedChunks {
 
 impl ChunkSource for TranslatedChunks {
     fn report(&self) -> CallReport {
-        self.events.report().clone()
+        CallReport {
+            dropped_output: self.translator.dropped_output().to_vec(),
+            ..self.events.report().clone()
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatRequest, StreamOptions};
-use llmpool_core::responses::{Reasoning, ResponsesRequest, TextOptions};
+use llmpool_core::provider_profile::ProviderProfile;
+use llmpool_core::responses::ResponsesRequest;
 use llmpool_core::schema_limits;
 use llmpool_core::translate::{self, TranslatedRequest};
 use serde::ser::SerializeMap;
@@ -55,10 +56,19 @@ impl ChatEncoder<'_> {
     }
 
     fn encode_responses(&self, target: &Target) -> Result<EncodedRequest, Error> {
-        let TranslatedRequest { mut request, dropped } = translate::chat_request_to_responses(self.request)
-            .map_err(|refused| {
+        let cleaned =
+            translate::without_extra_content(self.request).filter(|_| refuses_unknown_fields(target));
+        let (chat, removed) = match &cleaned {
+            Some((chat, removed)) => (chat, &removed[..]),
+            None => (self.request, &[][..]),
+        };
+        let TranslatedRequest {
+            mut request,
+            mut dropped,
+        } = translate::chat_request_to_responses(chat).map_err(|refused| {
             Error::new(ErrorKind::Unsendable, refused.to_string()).with_param(refused.param)
         })?;
+        dropped.extend_from_slice(removed);
         merge_api_params(&mut request, self.request.store.is_some(), target);
         let encoder = ResponsesEncoder {
             request: &request,
@@ -84,9 +94,14 @@ impl ChatEncoder<'_> {
     }
 }
 
-/// Merges `api_params`, the target's default fields, into a translated request. Without this step, a field
-/// that the request sets in part would hide the whole default: for example, `reasoning` without an `effort`
-/// would hide the default `effort`.
+/// Returns whether the target's provider refuses requests with fields that it does not know.
+fn refuses_unknown_fields(target: &Target) -> bool {
+    let authority = target.uris.get(Endpoint::Generation).authority();
+    let profile = ProviderProfile::for_authority(authority.map_or("", |host| host.as_str()));
+    profile.chat_capabilities.openai_extensions
+}
+
+/// Merges `store` and `include` of `api_params`, the target's default fields, into a translated request.
 ///
 /// `has_store` states whether the caller's request sets `store`. If `has_store` is false, a `store` in
 /// `api_params` replaces the value that the translation has chosen.
@@ -98,24 +113,6 @@ fn merge_api_params(request: &mut ResponsesRequest, has_store: bool, target: &Ta
                 let mut more: Vec<String> = serde_json::from_str(value.get()).unwrap_or_default();
                 more.retain(|name| !request.include.contains(name));
                 request.include.extend(more);
-            }
-            "reasoning" => {
-                if let (Some(own), Ok(default)) = (
-                    &mut request.reasoning,
-                    serde_json::from_str::<Reasoning>(value.get()),
-                ) {
-                    own.effort = own.effort.take().or(default.effort);
-                    own.summary = own.summary.take().or(default.summary);
-                }
-            }
-            "text" => {
-                if let (Some(own), Ok(default)) = (
-                    &mut request.text,
-                    serde_json::from_str::<TextOptions>(value.get()),
-                ) {
-                    own.format = own.format.take().or(default.format);
-                    own.verbosity = own.verbosity.take().or(default.verbosity);
-                }
             }
             _ => {}
         }

@@ -125,7 +125,8 @@ impl LlmInterface for OpenAiCompatible {
             };
             let mut answer = raw::complete(&self.target, &encoder, options).await?;
             // Nothing here is passed through another function, because moving a completion costs.
-            match decode_completion(self.target.format, &answer.body) {
+            let dropped = &mut answer.report.dropped_output;
+            match decode_completion(self.target.format, &answer.body, dropped) {
                 Ok(completion) => {
                     answer.note_usage(completion.usage.clone());
                     let report = answer.report;
@@ -155,8 +156,13 @@ impl LlmInterface for OpenAiCompatible {
     }
 }
 
-/// Decodes a complete answer in `format`. Returns the reason if that is not possible.
-fn decode_completion(format: ApiFormat, body: &[u8]) -> Result<ChatCompletion, Cow<'static, str>> {
+/// Decodes a complete answer in `format`, and puts the paths of the parts that the completion leaves out into
+/// `dropped`. Returns the reason if the answer is none.
+fn decode_completion(
+    format: ApiFormat,
+    body: &[u8],
+    dropped: &mut Vec<String>,
+) -> Result<ChatCompletion, Cow<'static, str>> {
     match format {
         ApiFormat::ChatCompletions => {
             let Ok(completion) = ChatCompletion::decode(body) else {
@@ -174,6 +180,7 @@ fn decode_completion(format: ApiFormat, body: &[u8]) -> Result<ChatCompletion, C
             let response = Response::decode(body).map_err(|_| "the response cannot be read")?;
             let response = Some(response).filter(|response| response.has("output"));
             let response = response.ok_or("a response without output")?;
+            *dropped = translate::dropped_from_response(&response);
             translate::response_to_completion(response).map_err(|failed| failed.detail().into())
         }
     }

@@ -42,6 +42,10 @@ pub struct CallReport {
     /// Paths of the request fields that were not sent, because the API format of the model has no equivalent.
     /// The answer is correct without these fields.
     pub dropped: Vec<String>,
+    /// Paths of the parts of the answer that the chat leaves out, because the API format of the model has more
+    /// than a chat can express, such as `output[0] (web_search_call)`. Each path occurs once. Complete once a
+    /// stream has ended.
+    pub dropped_output: Vec<String>,
     /// How the answer was converted, because the provider sent another framing than the request asked for.
     /// `None` if raw bytes and events are what the provider sent.
     pub converted: Option<Conversion>,

@@ -94,8 +94,8 @@ async fn chat_is_translated_to_a_response_request_and_back() {
 
 #[tokio::test(start_paused = true)]
 async fn target_parameters_complete_partly_set_chat_fields() {
-    let params = json!({"store": true, "include": ["file_search_call.results"], "reasoning": {"effort": "low", "summary": "auto"},
-        "text": {"verbosity": "low", "format": {"type": "json_object"}}});
+    let params = json!({"store": true, "include": ["file_search_call.results"], "reasoning": {"effort": "low", "summary": "auto", "mode": "pro"},
+        "text": {"verbosity": "low", "format": {"type": "json_object"}, "x": 1}});
     let params = params.as_object().unwrap().iter();
     let params = params.map(|(name, value)| (name.clone(), Json::of(value).unwrap()));
     let settings = TargetSettings {
@@ -130,13 +130,107 @@ async fn target_parameters_complete_partly_set_chat_fields() {
             "file_search_call.results"
         ])
     );
-    assert_eq!(body["reasoning"], json!({"effort": "high", "summary": "auto"}));
+    assert_eq!(
+        body["reasoning"],
+        json!({"effort": "high", "summary": "auto", "mode": "pro"})
+    );
     assert_eq!(
         body["text"],
-        json!({"format": {"type": "text"}, "verbosity": "low"})
+        json!({"format": {"type": "text"}, "verbosity": "low", "x": 1})
     );
     assert_eq!(body.get("stream_options"), None, "not allowed without streaming");
     assert_eq!(received[1].body["store"], false);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hosted_items_are_in_the_report_of_plain_and_streamed_chats() {
+    let search =
+        json!({"type": "web_search_call", "id": "ws", "status": "completed", "action": {"type": "search"}});
+    let with_search = move || {
+        let mut response = response("completed");
+        response["output"]
+            .as_array_mut()
+            .unwrap()
+            .insert(0, search.clone());
+        response
+    };
+    let body = with_search().to_string();
+    let script = ScriptedProvider::new(move |_, _| Action::Send(answer(200, "", &body)));
+    let plain = target(script, 0).chat(&request()).await.unwrap();
+    assert_eq!(plain.report.dropped_output, ["output[0] (web_search_call)"]);
+
+    let script = ScriptedProvider::new(move |_, _| {
+        let mut events = stream("completed");
+        events.last_mut().unwrap()["response"] = with_search();
+        Action::Send(encode_stream(&events, false))
+    });
+    let stream = target(script, 0).chat_stream(&request()).await.unwrap();
+    let streamed = stream.into_response().await.unwrap();
+    assert_eq!(streamed.report.dropped_output, plain.report.dropped_output);
+}
+
+#[tokio::test(start_paused = true)]
+async fn extra_content_of_earlier_turns_is_not_sent_to_openai() {
+    let request = json!({"messages": [{"role": "assistant", "extra_content": {"x": "MARK"}, "content": "t", "tool_calls": [
+        {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"x": "MARK"}}]}]});
+    let request: ChatRequest = serde_json::from_value(request).unwrap();
+    for (host, is_sent) in [("scripted", true), ("api.openai.com", false)] {
+        let script = plain("completed");
+        let pool = ApiKeyPool::new("p", ["a"]).unwrap();
+        let settings = TargetSettings {
+            api: ApiFormat::Responses,
+            ..TargetSettings::default()
+        };
+        let target = OpenAiCompatible::builder(&pool, "m", format!("http://{host}/v1"))
+            .settings(settings)
+            .connector(script.clone())
+            .build()
+            .unwrap();
+        let answer = target.chat(&request).await.unwrap();
+        let body = script.received.lock().unwrap()[0].body.to_string();
+        assert_eq!(
+            body.matches("MARK").count(),
+            if is_sent { 2 } else { 0 },
+            "{host}: {body}"
+        );
+        let removed = [
+            "messages[0].extra_content",
+            "messages[0].tool_calls[0].extra_content",
+        ];
+        assert_eq!(
+            answer.report.dropped,
+            if is_sent { &[][..] } else { &removed[..] },
+            "{host}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn target_parameters_complete_options_of_native_requests() {
+    let params = json!({"reasoning": {"effort": "low", "summary": "auto", "mode": "pro"}, "text": {"verbosity": "low", "x": 1}});
+    let params = params.as_object().unwrap().iter();
+    let params = params.map(|(name, value)| (name.clone(), Json::of(value).unwrap()));
+    let settings = TargetSettings {
+        api: ApiFormat::Responses,
+        api_params: params.collect(),
+        ..TargetSettings::default()
+    };
+    let script = plain("completed");
+    let pool = ApiKeyPool::new("p", ["a"]).unwrap();
+    let target = OpenAiCompatible::builder(&pool, "m", "http://scripted/v1")
+        .settings(settings)
+        .connector(script.clone())
+        .build_responses()
+        .unwrap();
+    let request = json!({"input": "x", "reasoning": {"effort": "high", "mode": "std"}});
+    let request: ResponsesRequest = serde_json::from_value(request).unwrap();
+    target.create_response(&request).await.unwrap();
+    let received = script.received.lock().unwrap();
+    assert_eq!(
+        received[0].body,
+        json!({"model": "m", "input": "x", "text": {"verbosity": "low", "x": 1},
+            "reasoning": {"effort": "high", "summary": "auto", "mode": "std"}})
+    );
 }
 
 // U14

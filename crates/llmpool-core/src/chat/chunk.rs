@@ -36,6 +36,8 @@ pub struct ChatChunk {
     /// Token usage of the request, which most providers send in the last chunk only. [`usage()`](Self::usage)
     /// also finds usage that a provider sends elsewhere in the chunk.
     pub usage: Option<Usage>,
+    /// Index of the choice that [`first`](Self::first) returns.
+    pub(crate) first_choice: u64,
     /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
@@ -139,12 +141,20 @@ lenient_getters!(ChatChunk {
 });
 
 impl ChatChunk {
-    /// Returns the text that the chunk adds to the choice with index 0, with all text parts joined. Empty if
-    /// the chunk adds no text to that choice.
-    pub fn text(&self) -> Cow<'_, str> {
+    /// Returns the additions to the choice that has the lowest index of the stream so far, which nearly always
+    /// is 0. `None` if the chunk adds nothing to that choice.
+    ///
+    /// Only a chunk from a [`ChunkDecoder`](super::ChunkDecoder), as in the streams of the library `llmpool`,
+    /// knows the chunks before it. Any other chunk returns the choice with index 0.
+    pub fn first(&self) -> Option<&ChunkChoice> {
         let mut choices = self.choices.iter();
-        let first = choices.find(|choice| choice.index() == 0);
-        first.map(|choice| choice.delta.text()).unwrap_or_default()
+        choices.find(|choice| choice.index() == self.first_choice)
+    }
+
+    /// Returns the text that the chunk adds to the [first](Self::first) choice, with all text parts joined.
+    /// Empty if the chunk adds no text to that choice.
+    pub fn text(&self) -> Cow<'_, str> {
+        self.first().map(|choice| choice.delta.text()).unwrap_or_default()
     }
 
     /// Returns the token usage in the chunk. Looks at the top level of the chunk, then in the choices, then

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use super::chunk::{ChatChunk, ChunkChoice};
 use super::chunk_serde::StringCache;
 use super::content::Content;
+use super::first_choice::FirstChoice;
 use super::half_pairs::HalfPairs;
 use super::json::Json;
 use super::repair::{AnswerKind, repaired};
@@ -30,6 +31,7 @@ pub struct ChunkDecoder {
     cache: StringCache,
     prototype: Option<Prototype>,
     halves: HalfPairs,
+    first_choice: FirstChoice,
 }
 
 /// A decoded chunk whose varying strings are empty. It is copied for each later chunk that differs only in
@@ -58,10 +60,17 @@ impl ChunkDecoder {
     /// Fails if the data cannot be decoded as a chunk. The error message may quote the data.
     pub fn decode(&mut self, data: &[u8]) -> Result<ChatChunk, serde_json::Error> {
         let decoded = self.cache.decode(data);
-        if self.halves.is_empty() && decoded.as_ref().is_ok_and(is_readable) {
-            return decoded;
-        }
-        self.decode_repaired(data).map_or(decoded, Ok)
+        let decoded = if self.halves.is_empty() && decoded.as_ref().is_ok_and(is_readable) {
+            decoded
+        } else {
+            self.decode_repaired(data).map_or(decoded, Ok)
+        };
+        decoded.map(|chunk| self.with_first_choice(chunk))
+    }
+
+    fn with_first_choice(&mut self, mut chunk: ChatChunk) -> ChatChunk {
+        chunk.first_choice = self.first_choice.update(&chunk);
+        chunk
     }
 
     /// Returns the last chunk of a stream that ended in the middle of a character. `None` if it did not.
@@ -71,7 +80,7 @@ impl ChunkDecoder {
         }
         let mut chunk = self.cache.empty_chunk();
         self.halves.finish(&mut chunk);
-        Some(chunk)
+        Some(self.with_first_choice(chunk))
     }
 
     /// Decodes a chunk that a parser refuses, or that continues a character of an earlier chunk.
@@ -100,7 +109,7 @@ impl ChunkDecoder {
     ) -> Result<ChatChunk, serde_json::Error> {
         let repeat = repeat.filter(|_| self.halves.is_empty());
         match repeat.and_then(|repeat| self.decode_repeat(data, repeat)) {
-            Some(chunk) => Ok(chunk),
+            Some(chunk) => Ok(self.with_first_choice(chunk)),
             None => self.decode(data),
         }
     }
@@ -218,7 +227,8 @@ mod tests {
                         data[place] = byte;
                     }
                     let repeat = observe(&mut view, &data);
-                    let (used, fresh) = (decoder.decode_observed(&data, repeat.as_ref()), ChunkDecoder::new().decode(&data));
+                    let mut fresh = ChunkDecoder { first_choice: decoder.first_choice, ..ChunkDecoder::default() };
+                    let (used, fresh) = (decoder.decode_observed(&data, repeat.as_ref()), fresh.decode(&data));
                     prop_assert_eq!(used.is_ok(), fresh.is_ok());
                     if let (Ok(used), Ok(fresh)) = (used, fresh) {
                         prop_assert!(used == fresh, "{}", String::from_utf8_lossy(&data));

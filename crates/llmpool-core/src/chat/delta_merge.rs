@@ -1,12 +1,14 @@
 //! Merges the unknown fields of deltas.
 //!
 //! Strings are appended to strings and lists to lists. For values of any other type, the last value is kept.
+//! The fragments of reasoning blocks are joined to whole blocks.
 //! The merged JSON is serialized only once, after the last chunk, because serializing it after every chunk
 //! would take quadratic time.
 
 use super::empty_object::EmptyObject;
 use super::field_map::FieldMap;
 use super::json::Json;
+use super::reasoning_fragments::ReasoningFragments;
 use super::unknown_fields::UnknownFields;
 use crate::lenient_json::decode_part;
 
@@ -18,6 +20,8 @@ pub(super) struct MergedFields(FieldMap<MergedValue>);
 enum MergedValue {
     Text(String),
     List(Vec<Json>),
+    /// The elements of `reasoning_details`.
+    Blocks(ReasoningFragments),
     /// An object whose fields are merged one by one.
     Object(MergedFields),
     Other(Json),
@@ -26,6 +30,8 @@ enum MergedValue {
 /// Name of the field with audio output. The object in this field is merged field by field, because providers
 /// stream the audio data and the transcript in pieces.
 const AUDIO: &str = "audio";
+/// Name of the field with reasoning blocks.
+const REASONING_DETAILS: &str = "reasoning_details";
 
 impl MergedFields {
     pub(super) fn merge(&mut self, delta: &UnknownFields) {
@@ -69,6 +75,11 @@ impl MergedValue {
         let text = json.get();
         let parsed = match text.as_bytes().first() {
             Some(b'"') => decode_part(text).map(Self::Text),
+            Some(b'[') if name == REASONING_DETAILS => serde_json::from_str(text).ok().map(|blocks| {
+                let mut fragments = ReasoningFragments::default();
+                Vec::<Json>::into_iter(blocks).for_each(|block| fragments.push(block));
+                Self::Blocks(fragments)
+            }),
             Some(b'[') => serde_json::from_str(text).ok().map(Self::List),
             Some(b'{') if name == AUDIO => {
                 let mut fields = MergedFields::default();
@@ -83,6 +94,9 @@ impl MergedValue {
         match (self, value) {
             (Self::Text(known), Self::Text(more)) => known.push_str(&more),
             (Self::List(known), Self::List(more)) => known.extend(more),
+            (Self::Blocks(known), Self::Blocks(more)) => {
+                more.blocks().into_iter().for_each(|block| known.push(block));
+            }
             (Self::Object(known), Self::Object(mut more)) => {
                 for (name, value) in more.0.take() {
                     match known.0.get_mut(&name) {
@@ -102,6 +116,7 @@ impl MergedValue {
         match self {
             Self::Text(text) => Json::of(text).ok(),
             Self::List(items) => Json::of(items).ok(),
+            Self::Blocks(fragments) => Json::of(&fragments.blocks()).ok(),
             Self::Object(fields) => fields.to_object(),
             Self::Other(json) => Some(json.clone()),
         }

@@ -91,6 +91,10 @@ pub struct ChatRequest {
     pub prompt_cache_key: Option<String>,
     /// Retention policy of the provider's prompt cache: `in_memory` or `24h`.
     pub prompt_cache_retention: Option<String>,
+    /// Options for prompt caching, as an object such as `{"mode": "explicit", "ttl": "30m"}`.
+    pub prompt_cache_options: Option<Json>,
+    /// Options for moderating the input and the output, as an object with the moderation model.
+    pub moderation: Option<Json>,
     /// Identifier of the end user, which helps the provider detect abuse. Deprecated by OpenAI in favour of
     /// `safety_identifier`.
     pub user: Option<String>,
@@ -135,6 +139,8 @@ wire_object!(ChatRequest {
     safety_identifier,
     prompt_cache_key,
     prompt_cache_retention,
+    prompt_cache_options,
+    moderation,
     user,
     functions,
     function_call,

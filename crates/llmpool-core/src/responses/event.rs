@@ -51,6 +51,8 @@ pub enum EventKind {
     CodeDelta,
     /// `response.code_interpreter_call_code.done`: the code for the code interpreter is complete.
     CodeDone,
+    /// `response.compaction.compacting`: the provider is compacting the conversation.
+    CompactionCompacting,
     /// `response.content_part.added`: a content part of an item has started.
     ContentPartAdded,
     /// `response.content_part.done`: a content part of an item is complete.
@@ -157,6 +159,7 @@ string_enum!(EventKind {
     CodeInterpreterInterpreting => "response.code_interpreter_call.interpreting",
     CodeDelta => "response.code_interpreter_call_code.delta",
     CodeDone => "response.code_interpreter_call_code.done",
+    CompactionCompacting => "response.compaction.compacting",
     ContentPartAdded => "response.content_part.added",
     ContentPartDone => "response.content_part.done",
     CustomInputDelta => "response.custom_tool_call_input.delta",

@@ -60,6 +60,20 @@ pub enum Item {
     McpApprovalRequest(HostedItem),
     /// The client's decision whether the provider may call an MCP server's tool.
     McpApprovalResponse(HostedItem),
+    /// Tools that become available from this point of the conversation (`additional_tools`).
+    AdditionalTools(HostedItem),
+    /// The client's request to compact the conversation at this point (`compaction_trigger`).
+    CompactionTrigger(HostedItem),
+    /// A change of the request's options from this point of the conversation (`configuration_update`).
+    ConfigurationUpdate(HostedItem),
+    /// A program that the model wrote and the provider runs, which can call tools (`program`).
+    Program(HostedItem),
+    /// The result of a program that the provider ran (`program_output`).
+    ProgramOutput(HostedItem),
+    /// A search for tools that were not loaded with the request (`tool_search_call`).
+    ToolSearchCall(HostedItem),
+    /// The tools that a search found (`tool_search_output`).
+    ToolSearchOutput(HostedItem),
     /// An item of another type, as raw JSON.
     Other(Json),
 }
@@ -101,6 +115,13 @@ tagged_enum!(Item {
     McpListTools => "mcp_list_tools",
     McpApprovalRequest => "mcp_approval_request",
     McpApprovalResponse => "mcp_approval_response",
+    AdditionalTools => "additional_tools",
+    CompactionTrigger => "compaction_trigger",
+    ConfigurationUpdate => "configuration_update",
+    Program => "program",
+    ProgramOutput => "program_output",
+    ToolSearchCall => "tool_search_call",
+    ToolSearchOutput => "tool_search_output",
 } untagged EasyMessage(MessageItem) => "role" otherwise lenient_item);
 
 impl Item {
@@ -151,7 +172,14 @@ impl Item {
             | Self::McpCall(item)
             | Self::McpListTools(item)
             | Self::McpApprovalRequest(item)
-            | Self::McpApprovalResponse(item) => (&item.id, &item.status),
+            | Self::McpApprovalResponse(item)
+            | Self::AdditionalTools(item)
+            | Self::CompactionTrigger(item)
+            | Self::ConfigurationUpdate(item)
+            | Self::Program(item)
+            | Self::ProgramOutput(item)
+            | Self::ToolSearchCall(item)
+            | Self::ToolSearchOutput(item) => (&item.id, &item.status),
             Self::Other(_) => return (None, None),
         };
         (id.as_deref(), status.as_deref())

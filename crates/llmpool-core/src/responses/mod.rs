@@ -35,6 +35,7 @@ pub use request::{
     CustomResponsesTool, FlatSchema, FunctionResponsesTool, Reasoning, ResponsesRequest, ResponsesTool,
     TextFormat, TextOptions,
 };
+pub(crate) use resource_refs::FOREIGN_PREFIX;
 pub use resource_refs::{ResourceRef, created_resources, resource_refs};
 pub use response::{
     IncompleteDetails, InputTokensDetails, OutputTokensDetails, Response, ResponseError, ResponseStatus,

@@ -55,6 +55,8 @@ pub struct ResponsesRequest {
     /// Whether the provider processes the request in the background. The client fetches the finished response
     /// later.
     pub background: Option<bool>,
+    /// Options for processing in the background, as an object such as `{"completion_window": "24h"}`.
+    pub background_options: Option<Json>,
     /// What the provider does if the input exceeds the context window: `auto` drops items, `disabled` fails
     /// the request.
     pub truncation: Option<String>,
@@ -69,6 +71,10 @@ pub struct ResponsesRequest {
     pub prompt_cache_key: Option<String>,
     /// How long the provider keeps the prompt cached: `in_memory` or `24h`.
     pub prompt_cache_retention: Option<String>,
+    /// Options for prompt caching, as an object such as `{"mode": "explicit", "ttl": "30m"}`.
+    pub prompt_cache_options: Option<Json>,
+    /// Options for moderating the input and the output, as an object with the moderation model.
+    pub moderation: Option<Json>,
     /// Identifier of the end user, for abuse detection by the provider. Deprecated in favour of
     /// `safety_identifier`.
     pub user: Option<String>,
@@ -76,6 +82,10 @@ pub struct ResponsesRequest {
     pub prompt: Option<Json>,
     /// Options for compacting (shortening) earlier parts of the conversation, as raw JSON.
     pub context_management: Option<Json>,
+    /// Programs of the provider that give access to further abilities of the model, as an object.
+    pub access_programs: Option<Json>,
+    /// Options for the images in the input, as an object.
+    pub image: Option<Json>,
     /// JSON fields that this struct does not define. Encoding preserves these fields.
     pub extra: UnknownFields,
 }
@@ -101,15 +111,20 @@ wire_object!(ResponsesRequest {
     stream,
     stream_options,
     background,
+    background_options,
     truncation,
     metadata,
     service_tier,
     safety_identifier,
     prompt_cache_key,
     prompt_cache_retention,
+    prompt_cache_options,
+    moderation,
     user,
     prompt,
     context_management,
+    access_programs,
+    image,
 });
 
 impl ResponsesRequest {

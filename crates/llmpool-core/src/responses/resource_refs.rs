@@ -11,6 +11,9 @@ use serde_json::value::RawValue;
 use crate::chat::wire_object::FieldName;
 use crate::raw_object::{JsonMembers, parse_members};
 
+/// Start of the encrypted content that llmpool writes for reasoning of other formats. Any account can use it.
+pub(crate) const FOREIGN_PREFIX: &str = "llmpool.blocks.1:";
+
 /// A reference from a request to a resource that only one account can use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceRef<'a> {
@@ -47,7 +50,12 @@ pub fn resource_refs(request: &[u8]) -> Vec<ResourceRef<'_>> {
                 if item.is("item_reference") {
                     add("item_reference", item.id, true);
                 }
-                add("encrypted_content", item.encrypted_content, true);
+                let is_ours = |text: &Cow<'_, str>| text.starts_with(FOREIGN_PREFIX);
+                add(
+                    "encrypted_content",
+                    item.encrypted_content.filter(|text| !is_ours(text)),
+                    true,
+                );
             }),
             _ => {}
         }

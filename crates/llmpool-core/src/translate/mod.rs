@@ -11,11 +11,17 @@
 //! A request field that has an equivalent in the other format is translated to that equivalent. A field
 //! without an equivalent causes an [`UnsupportedField`] error if the answer would be wrong without the field.
 //! Otherwise the field is left out and listed in [`TranslatedRequest::dropped`].
+//!
+//! An answer is translated as far as possible. [`dropped_from_response`] and [`dropped_from_completion`] list
+//! what is left out, as do the `dropped_output` methods of the two stream translators.
 
 mod chat_over_responses;
 mod dropped_fields;
+mod dropped_output;
+mod echoed;
 mod failed_response;
 mod image_items;
+mod moderation;
 mod reasoning_details;
 mod responses_over_chat;
 mod tagged_object;
@@ -27,6 +33,8 @@ pub(crate) mod usage;
 pub use chat_over_responses::{
     EventError, EventToChunkTranslator, chat_request_to_responses, response_to_completion,
 };
+pub use dropped_output::{dropped_from_completion, dropped_from_response};
+pub use echoed::without_extra_content;
 pub use failed_response::FailedResponse;
 pub use responses_over_chat::{
     ChatCapabilities, ChunkToEventTranslator, ReasoningEcho, ResponseEnvelope, completion_to_response,

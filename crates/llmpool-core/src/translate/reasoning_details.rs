@@ -1,12 +1,17 @@
 //! Translation between the reasoning items of a response and the `reasoning_details` of a chat message.
 //!
 //! The elements of `reasoning_details`, called blocks, are in OpenRouter's format. A client returns the
-//! blocks unchanged in the next request.
+//! blocks unchanged in the next request, and providers refuse or ignore blocks that have changed.
+//!
+//! - An item becomes blocks with its texts and its encrypted content. If the item has more than that, or no
+//!   id, its last block also contains the whole item in the field `item`.
+//! - Foreign blocks, which were not made from an item, become an item whose encrypted content is
+//!   [`FOREIGN_PREFIX`] and the JSON of the blocks.
 
 use serde::{Deserialize, Serialize};
 
 use crate::chat::Json;
-use crate::responses::{ItemPart, ItemText, ReasoningItem};
+use crate::responses::{FOREIGN_PREFIX, ItemPart, ItemText, ReasoningItem};
 
 /// Name of the field of a chat message that contains the reasoning blocks.
 pub(super) const REASONING_DETAILS: &str = "reasoning_details";
@@ -28,12 +33,18 @@ struct ReasoningBlock {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     format: String,
+    /// The whole item, in the last block of the item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<Json>,
 }
 
 /// Translates a reasoning item to blocks: one for each part of the summary, one for each part of the full
 /// text, and one for the encrypted content. An item without any of these becomes one block that contains only
-/// the item's id.
+/// the item's id. An item that was made from foreign blocks becomes these blocks.
 pub(super) fn item_to_blocks(item: &ReasoningItem) -> Vec<Json> {
+    if let Some(blocks) = foreign_blocks(item) {
+        return blocks;
+    }
     let block = |kind: &str| ReasoningBlock {
         kind: kind.to_owned(),
         id: item.id.clone(),
@@ -41,13 +52,20 @@ pub(super) fn item_to_blocks(item: &ReasoningItem) -> Vec<Json> {
         ..ReasoningBlock::default()
     };
     let mut blocks = Vec::new();
+    let mut restored = ReasoningItem {
+        id: item.id.clone(),
+        encrypted_content: item.encrypted_content.clone(),
+        ..ReasoningItem::default()
+    };
     for text in item.summary.iter().filter_map(ItemPart::text) {
+        add_summary(&mut restored, text.to_owned());
         blocks.push(ReasoningBlock {
             summary: Some(text.to_owned()),
             ..block("reasoning.summary")
         });
     }
     for text in item.content.iter().flatten().filter_map(ItemPart::text) {
+        add_text(&mut restored, text.to_owned());
         blocks.push(ReasoningBlock {
             text: Some(text.to_owned()),
             ..block("reasoning.text")
@@ -60,64 +78,140 @@ pub(super) fn item_to_blocks(item: &ReasoningItem) -> Vec<Json> {
             ..block("reasoning.encrypted")
         });
     }
+    // Without an id, the blocks of two items could not be told apart.
+    if (item.id.is_none() || restored != *item)
+        && let Some(last) = blocks.last_mut()
+    {
+        last.item = Json::of(item).ok();
+    }
     blocks.iter().filter_map(|block| Json::of(block).ok()).collect()
+}
+
+fn add_summary(item: &mut ReasoningItem, text: String) {
+    item.summary.push(ItemPart::SummaryText(ItemText::new(text)));
+}
+
+fn add_text(item: &mut ReasoningItem, text: String) {
+    let content = item.content.get_or_insert_default();
+    content.push(ItemPart::ReasoningText(ItemText::new(text)));
+}
+
+/// Returns an item without id that contains foreign blocks, for a later request. `text` is the text that
+/// clients see, which may be empty.
+pub(super) fn foreign_to_item(blocks: &[Json], text: String) -> ReasoningItem {
+    let mut item = ReasoningItem::default();
+    if !text.is_empty() {
+        add_text(&mut item, text);
+    }
+    let blocks = Json::of(blocks).ok().filter(|_| !blocks.is_empty());
+    item.encrypted_content = blocks.map(|blocks| format!("{FOREIGN_PREFIX}{}", blocks.get()));
+    item
+}
+
+/// Returns the foreign blocks from which the item was made, or `None` if it was not made from foreign blocks.
+fn foreign_blocks(item: &ReasoningItem) -> Option<Vec<Json>> {
+    let json = item.encrypted_content.as_deref()?.strip_prefix(FOREIGN_PREFIX)?;
+    serde_json::from_str(json).ok()
+}
+
+/// A part of the `reasoning_details` of a chat message.
+pub(super) enum DetailsPart {
+    /// An item that was restored from its blocks.
+    Item(ReasoningItem),
+    /// Consecutive foreign blocks.
+    Foreign(Vec<Json>),
 }
 
 /// The parsed `reasoning_details` of a chat message.
 #[derive(Default)]
 pub(super) struct ReasoningDetails {
-    /// Reasoning items that were restored from their blocks.
-    pub(super) items: Vec<ReasoningItem>,
-    /// Whether `reasoning_details` contains blocks that were not made from reasoning items, or is not a list.
-    pub(super) has_other_blocks: bool,
-    /// Concatenated text of the blocks that were not made from reasoning items.
-    pub(super) other_text: String,
+    pub(super) parts: Vec<DetailsPart>,
+    /// Whether `reasoning_details` is not a list.
+    is_malformed: bool,
+    /// Whether the last item was restored from its `item` field, so that no further block belongs to it.
+    is_closed: bool,
 }
 
 impl ReasoningDetails {
     pub(super) fn parse(details: &Json) -> Self {
         let mut parsed = Self::default();
         let Ok(blocks) = serde_json::from_str::<Vec<Json>>(details.get()) else {
-            parsed.has_other_blocks = true;
+            parsed.is_malformed = true;
             return parsed;
         };
         for json in blocks {
             match serde_json::from_str::<ReasoningBlock>(json.get()) {
                 Ok(block) if block.format == FORMAT => parsed.add_to_item(block),
-                _ => {
-                    parsed.has_other_blocks = true;
-                    parsed.other_text += &block_text(&json).unwrap_or_default();
-                }
+                _ => parsed.add_foreign(json),
             }
         }
         parsed
     }
 
-    /// Adds the block to the last reasoning item if that item has the same id. Otherwise adds the block to a
-    /// new reasoning item.
+    /// Consumes the details and returns the restored items.
+    pub(super) fn into_items(self) -> Vec<ReasoningItem> {
+        let items = self.parts.into_iter().filter_map(|part| match part {
+            DetailsPart::Item(item) => Some(item),
+            DetailsPart::Foreign(_) => None,
+        });
+        items.collect()
+    }
+
+    /// Returns whether there are foreign blocks, or the details are not a list.
+    pub(super) fn has_other_blocks(&self) -> bool {
+        let is_foreign = |part: &DetailsPart| matches!(part, DetailsPart::Foreign(_));
+        self.is_malformed || self.parts.iter().any(is_foreign)
+    }
+
+    fn add_foreign(&mut self, block: Json) {
+        match self.parts.last_mut() {
+            Some(DetailsPart::Foreign(blocks)) => blocks.push(block),
+            _ => self.parts.push(DetailsPart::Foreign(vec![block])),
+        }
+    }
+
+    /// Adds the block to the last item if the block belongs to it. Otherwise adds the block to a new item.
     fn add_to_item(&mut self, block: ReasoningBlock) {
-        let mut item = match self.items.pop_if(|last| last.id == block.id) {
-            Some(last) => last,
-            None => ReasoningItem {
+        let is_closed = std::mem::take(&mut self.is_closed);
+        let is_same = |part: &mut DetailsPart| match part {
+            // A second encrypted content of an item without id belongs to the next item.
+            DetailsPart::Item(last) => {
+                !is_closed
+                    && last.id == block.id
+                    && (block.id.is_some() || block.data.is_none() || last.encrypted_content.is_none())
+            }
+            DetailsPart::Foreign(_) => false,
+        };
+        let mut item = match self.parts.pop_if(is_same) {
+            Some(DetailsPart::Item(last)) => last,
+            _ => ReasoningItem {
                 id: block.id,
                 ..ReasoningItem::default()
             },
         };
-        let summary = block.summary.map(ItemText::new);
-        item.summary.extend(summary.map(ItemPart::SummaryText));
-        if let Some(text) = block.text {
-            let content = item.content.get_or_insert_default();
-            content.push(ItemPart::ReasoningText(ItemText::new(text)));
+        let whole = block.item.and_then(|item| serde_json::from_str(item.get()).ok());
+        if let Some(whole) = whole {
+            self.is_closed = true;
+            item = whole;
+        } else {
+            if let Some(summary) = block.summary {
+                add_summary(&mut item, summary);
+            }
+            if let Some(text) = block.text {
+                add_text(&mut item, text);
+            }
+            item.encrypted_content = block.data.or(item.encrypted_content);
         }
-        item.encrypted_content = block.data.or(item.encrypted_content);
-        self.items.push(item);
+        self.parts.push(DetailsPart::Item(item));
     }
 }
 
-/// Returns the `text` field of a reasoning block, or its `summary` field if there is no text. Returns `None`
-/// if the block has neither field. The block can have any format.
-fn block_text(block: &Json) -> Option<String> {
-    let block = block.value();
-    let text = block["text"].as_str().or_else(|| block["summary"].as_str());
-    text.map(str::to_owned)
+/// Returns the concatenated texts of reasoning blocks of any format.
+pub(super) fn blocks_text(blocks: &[Json]) -> String {
+    let texts = blocks.iter().filter_map(|block| {
+        let block = block.value();
+        let text = block["text"].as_str().or_else(|| block["summary"].as_str());
+        text.map(str::to_owned)
+    });
+    texts.collect()
 }

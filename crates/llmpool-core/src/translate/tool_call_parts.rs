@@ -1,7 +1,8 @@
 //! A tool call in a form that is independent of the API format.
 
+use super::echoed::echoed;
 use crate::chat::wire_object::opaque_debug;
-use crate::chat::{CustomCall, FunctionCall, ToolCall, ToolCallDelta};
+use crate::chat::{CustomCall, FunctionCall, ToolCall, ToolCallDelta, UnknownFields};
 use crate::responses::{CustomToolCallItem, FunctionCallItem, Item};
 
 /// The parts of a function call or custom tool call that exist in both API formats.
@@ -12,6 +13,8 @@ pub(super) struct ToolCallParts {
     pub(super) name: String,
     /// The arguments of a function call as JSON text, or the input of a custom tool call.
     pub(super) arguments: String,
+    /// The unknown fields that the client must send back.
+    pub(super) extra: UnknownFields,
 }
 
 opaque_debug!(ToolCallParts);
@@ -20,9 +23,9 @@ impl ToolCallParts {
     /// Returns the parts of a tool call item, or `None` if the item is not a function call or custom tool
     /// call.
     pub(super) fn from_item(item: &Item) -> Option<Self> {
-        let (is_custom, call_id, name, arguments) = match item {
-            Item::FunctionCall(call) => (false, &call.call_id, &call.name, &call.arguments),
-            Item::CustomToolCall(call) => (true, &call.call_id, &call.name, &call.input),
+        let (is_custom, call_id, name, arguments, extra) = match item {
+            Item::FunctionCall(call) => (false, &call.call_id, &call.name, &call.arguments, &call.extra),
+            Item::CustomToolCall(call) => (true, &call.call_id, &call.name, &call.input, &call.extra),
             _ => return None,
         };
         Some(Self {
@@ -30,15 +33,17 @@ impl ToolCallParts {
             call_id: call_id.clone(),
             name: name.clone(),
             arguments: arguments.clone(),
+            extra: echoed(extra),
         })
     }
 
-    /// Returns the parts of a chat tool call, or of one streamed piece of a chat tool call. Absent parts
-    /// become empty strings.
+    /// Returns the parts of a chat tool call, or of one streamed piece of a chat tool call, whose unknown
+    /// fields are `extra`. Absent parts become empty strings.
     pub(super) fn from_chat(
         id: Option<String>,
         function: Option<FunctionCall>,
         custom: Option<CustomCall>,
+        extra: &UnknownFields,
     ) -> Self {
         let is_custom = function.is_none() && custom.is_some();
         let (name, arguments) = match (function, custom) {
@@ -51,6 +56,7 @@ impl ToolCallParts {
             call_id: id.unwrap_or_default(),
             name: name.unwrap_or_default(),
             arguments: arguments.unwrap_or_default(),
+            extra: echoed(extra),
         }
     }
 
@@ -67,6 +73,7 @@ impl ToolCallParts {
             call_id,
             name,
             arguments,
+            extra,
         } = self;
         if is_custom {
             return Item::CustomToolCall(CustomToolCallItem {
@@ -75,7 +82,7 @@ impl ToolCallParts {
                 name,
                 input: arguments,
                 status,
-                ..CustomToolCallItem::default()
+                extra,
             });
         }
         Item::FunctionCall(FunctionCallItem {
@@ -84,7 +91,7 @@ impl ToolCallParts {
             name,
             arguments,
             status,
-            ..FunctionCallItem::default()
+            extra,
         })
     }
 
@@ -96,7 +103,7 @@ impl ToolCallParts {
             kind: delta.kind,
             function: delta.function,
             custom: delta.custom,
-            ..ToolCall::default()
+            extra: delta.extra,
         }
     }
 
@@ -107,6 +114,7 @@ impl ToolCallParts {
         ToolCallDelta {
             id: Some(self.call_id),
             kind: Some(kind.to_owned()),
+            extra: self.extra,
             ..tool_call_delta(self.is_custom, Some(self.name), self.arguments)
         }
     }

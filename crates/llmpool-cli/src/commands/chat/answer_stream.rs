@@ -51,7 +51,7 @@ pub(super) async fn print(
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
         // The only choice: the request asks for no other.
-        let Some(choice) = chunk.choices.iter().find(|choice| choice.index() == 0) else {
+        let Some(choice) = chunk.first() else {
             continue;
         };
         printer.print_reasoning(&choice.delta.reasoning_text())?;

@@ -5,14 +5,17 @@ use super::lenient_items::repair_item;
 use super::message_content::{MessageContent, chat_logprobs};
 use crate::chat::{ChatCompletion, Choice, Content, FinishReason, Json, LenientU64, Message, Role, ToolCall};
 use crate::responses::{Item, Response};
+use crate::translate::echoed::EchoedMessage;
 use crate::translate::image_items::{IMAGES, item_to_image};
+use crate::translate::moderation::{self, MODERATION};
 use crate::translate::reasoning_details::item_to_blocks;
 use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::{FailedResponse, REASONING_SEPARATOR, usage};
 
 /// Translates a complete response to a chat completion with one choice.
 ///
-/// Output items that Chat Completions cannot express, such as web searches run by the provider, are left out.
+/// Leaves out what Chat Completions cannot express, such as web searches run by the provider.
+/// [`dropped_from_response`](crate::translate::dropped_from_response) lists what is left out.
 ///
 /// # Errors
 ///
@@ -35,6 +38,9 @@ pub fn response_to_completion(response: Response) -> Result<ChatCompletion, Fail
         choices: vec![output.into_choice(finish_reason)],
         ..ChatCompletion::default()
     };
+    if let Some(moderation) = moderation::to_chat(&response.extra) {
+        completion.extra.insert(MODERATION, moderation);
+    }
     if let Some(metadata) = non_empty_metadata(response.metadata) {
         completion.extra.insert("metadata", metadata);
     }
@@ -56,6 +62,7 @@ pub(super) fn created(created_at: Option<&Json>) -> LenientU64 {
 #[derive(Default)]
 struct CompletionOutput {
     has_message: bool,
+    echoed: EchoedMessage,
     content: MessageContent,
     /// Text of each reasoning item. Reasoning items without text are left out.
     reasoning: Vec<String>,
@@ -69,6 +76,7 @@ impl CompletionOutput {
         match repair_item(item) {
             Item::Message(message) | Item::EasyMessage(message) => {
                 self.has_message = true;
+                self.echoed.update(EchoedMessage::of_item(&message));
                 self.content.push(message.content);
                 self.reasoning.append(&mut self.content.reasoning);
             }
@@ -112,6 +120,7 @@ impl CompletionOutput {
         if let Some(images) = non_empty(self.images).and_then(|images| Json::of(&images).ok()) {
             message.extra.insert(IMAGES, images);
         }
+        self.echoed.write_to_chat(&mut message.extra);
         let mut choice = Choice {
             message,
             finish_reason: Some(finish_reason),

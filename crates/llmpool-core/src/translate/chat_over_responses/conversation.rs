@@ -7,6 +7,7 @@ use crate::responses::{
     AudioInput, FileInput, ImageInput, Item, ItemPart, ItemText, MessageItem, ReasoningItem, ToolOutputItem,
 };
 use crate::translate::dropped_fields::{DroppedFields, copy_unknown};
+use crate::translate::echoed::{EchoedMessage, PHASE, not_echoed};
 use crate::translate::reasoning_details::{REASONING_DETAILS, ReasoningDetails};
 use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::unsupported_field::{UNKNOWN_ROLE, UNKNOWN_TYPE, translate_each, unsupported};
@@ -167,14 +168,20 @@ impl InputBuilder<'_> {
         let mut kept = self.push_reasoning(message);
         kept.extend(["refusal", "tool_calls"]);
         self.drop_fields(message, &kept);
-        self.dropped.push_unknown(&message.extra, &self.path);
+        let echoed = EchoedMessage::of_chat(&message.extra);
         let parts = self.output_parts(message)?;
-        if !parts.is_empty() {
-            self.items.push(Item::Message(MessageItem {
+        if parts.is_empty() {
+            self.dropped.push_unknown(&message.extra, &self.path);
+        } else {
+            let names = not_echoed(&message.extra).filter(|name| *name != PHASE || !echoed.has_phase());
+            self.dropped.push_members(names, &self.path);
+            let mut item = MessageItem {
                 role: Some(Role::Assistant),
                 content: Some(Content::Parts(parts)),
                 ..MessageItem::default()
-            }));
+            };
+            echoed.write_to_item(&mut item);
+            self.items.push(Item::Message(item));
         }
         let mut calls = message.tool_calls.iter().enumerate();
         calls.try_for_each(|(index, call)| self.push_tool_call(index, call))
@@ -184,11 +191,13 @@ impl InputBuilder<'_> {
     /// whole content is in the appended items.
     fn push_reasoning(&mut self, message: &Message) -> Vec<&'static str> {
         let details = message.reasoning_details.as_ref().map(ReasoningDetails::parse);
-        let Some(details) = details.filter(|details| !details.items.is_empty()) else {
+        let has_other_blocks = details.as_ref().is_some_and(ReasoningDetails::has_other_blocks);
+        let items = details.map(ReasoningDetails::into_items).unwrap_or_default();
+        if items.is_empty() {
             return Vec::new();
-        };
+        }
         self.has_reasoning = true;
-        let texts = details.items.iter().map(ReasoningItem::text);
+        let texts = items.iter().map(ReasoningItem::text);
         let texts: Vec<_> = texts.filter(|text| !text.is_empty()).collect();
         let text = texts.join(REASONING_SEPARATOR);
         // The provider looks up an item that has only an id, and fails if it did not store the response that contains the item.
@@ -196,10 +205,10 @@ impl InputBuilder<'_> {
             self.is_stored || item.encrypted_content.is_some() || !item.text().is_empty()
         };
         let mut kept = Vec::new();
-        if !details.has_other_blocks && details.items.iter().all(is_sent) {
+        if !has_other_blocks && items.iter().all(is_sent) {
             kept.push(REASONING_DETAILS);
         }
-        let items = details.items.into_iter().filter(is_sent);
+        let items = items.into_iter().filter(is_sent);
         self.items.extend(items.map(Item::Reasoning));
         let is_same = |field: &Option<String>| field.as_ref().is_none_or(|field| *field == text);
         if is_same(&message.reasoning_content) && is_same(&message.reasoning) {
@@ -235,9 +244,14 @@ impl InputBuilder<'_> {
             (None, Some(custom)) => ("custom", &custom.extra),
             _ => return unsupported(path, UNKNOWN_TYPE),
         };
-        self.dropped.push_unknown(&call.extra, &path);
+        self.dropped.push_members(not_echoed(&call.extra), &path);
         self.dropped.push_unknown(extra, &format!("{path}.{kind}"));
-        let parts = ToolCallParts::from_chat(call.id.clone(), call.function.clone(), call.custom.clone());
+        let parts = ToolCallParts::from_chat(
+            call.id.clone(),
+            call.function.clone(),
+            call.custom.clone(),
+            &call.extra,
+        );
         // Some providers restart the numbering of ids in each turn, so that a later call of another kind can have the same id.
         if parts.is_custom {
             self.custom_call_ids.insert(parts.call_id.clone());

@@ -7,7 +7,7 @@ use crate::responses::{Item, ItemPart};
 /// chat does not need, and invalid fields of content parts, are removed.
 ///
 /// An item that was parsed is returned unchanged.
-pub(super) fn repair_item(item: Item) -> Item {
+pub(in crate::translate) fn repair_item(item: Item) -> Item {
     match item {
         Item::Other(json) => Item::from(select_members(&json, repair_member).unwrap_or(json)),
         item => item,

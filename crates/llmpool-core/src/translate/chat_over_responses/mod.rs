@@ -10,6 +10,8 @@ mod request;
 mod stream;
 mod tools;
 
+pub(super) use lenient_items::repair_item;
+
 pub use completion::response_to_completion;
 pub use request::chat_request_to_responses;
 pub use stream::{EventError, EventToChunkTranslator};

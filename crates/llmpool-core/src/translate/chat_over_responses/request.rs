@@ -64,6 +64,8 @@ pub fn chat_request_to_responses(
         safety_identifier: chat.safety_identifier.clone(),
         prompt_cache_key: chat.prompt_cache_key.clone(),
         prompt_cache_retention: chat.prompt_cache_retention.clone(),
+        prompt_cache_options: chat.prompt_cache_options.clone(),
+        moderation: chat.moderation.clone(),
         user: chat.user.clone(),
         ..adopted
     };

@@ -11,11 +11,14 @@ pub struct ChatCapabilities {
     /// `max_tokens`.
     pub max_completion_tokens: bool,
     /// Whether the provider accepts OpenAI's extensions: `store`, `metadata`, `service_tier`,
-    /// `safety_identifier`, `verbosity`, `prompt_cache_key`, `prompt_cache_retention`, `allowed_tools` and
-    /// custom tools.
+    /// `safety_identifier`, `verbosity`, `prompt_cache_key`, `prompt_cache_retention`,
+    /// `prompt_cache_options`, `moderation`, `allowed_tools` and custom tools.
     ///
     /// If `false`, a custom tool causes an error. `allowed_tools` is left out, and the request's list of
     /// tools contains only the allowed tools. The other fields are dropped.
+    ///
+    /// If `true`, `extra_content` of tool calls and messages, an extension of Gemini, is dropped, because OpenAI
+    /// refuses unknown fields.
     pub openai_extensions: bool,
     /// How a chat request passes the model's reasoning from earlier turns back to the provider.
     pub reasoning_echo: ReasoningEcho,

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use super::capabilities::{ChatCapabilities, ReasoningEcho};
 use crate::chat::{
     AudioPart, Content, FilePart, FileSource, ImagePart, ImageUrl, Json, Message, Part, Role, TextPart,
+    UnknownFields,
 };
 use crate::responses::{
     CustomToolCallItem, FunctionCallItem, Item, ItemPart, MessageItem, OutputText, ReasoningItem,
     ResponsesRequest, ToolOutputItem,
 };
 use crate::translate::dropped_fields::{DroppedFields, copy_unknown};
+use crate::translate::echoed::{echoed, insert_all, not_echoed};
 use crate::translate::reasoning_details::item_to_blocks;
 use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::unsupported_field::{
@@ -91,8 +93,9 @@ impl MessageBuilder<'_> {
             }
             Item::FunctionCall(FunctionCallItem { extra, .. })
             | Item::CustomToolCall(CustomToolCallItem { extra, .. }) => {
-                self.dropped.push_unknown(extra, path);
-                let call = ToolCallParts::from_item(item).map(ToolCallParts::into_chat);
+                let extra = self.echo(extra, path);
+                let call =
+                    ToolCallParts::from_item(item).map(|call| ToolCallParts { extra, ..call }.into_chat());
                 self.assistant_message(true).tool_calls.extend(call);
             }
             Item::FunctionCallOutput(output) | Item::CustomToolCallOutput(output) => {
@@ -109,6 +112,17 @@ impl MessageBuilder<'_> {
             _ => return unsupported_type(HOSTED_TOOL),
         }
         Ok(())
+    }
+
+    /// Returns the unknown fields of an object at `path` that the model needs back. Reports the others as
+    /// dropped: another model's provider would refuse them. OpenAI refuses all unknown fields.
+    fn echo(&mut self, extra: &UnknownFields, path: &str) -> UnknownFields {
+        if self.capabilities.openai_extensions {
+            self.dropped.push_unknown(extra, path);
+            return UnknownFields::default();
+        }
+        self.dropped.push_members(not_echoed(extra), path);
+        echoed(extra)
     }
 
     /// Returns the assistant message to which the next item belongs, after adding the pending reasoning to
@@ -190,7 +204,7 @@ impl MessageBuilder<'_> {
     }
 
     fn push_assistant_message(&mut self, item: &MessageItem, path: &str) -> Result<(), UnsupportedField> {
-        self.dropped.push_unknown(&item.extra, path);
+        let extra = self.echo(&item.extra, path);
         let mut output = AssistantContent::default();
         match &item.content {
             None => {}
@@ -204,6 +218,7 @@ impl MessageBuilder<'_> {
         let message = self.assistant_message(false);
         message.content = output.text.map(Content::Text);
         message.refusal = output.refusal;
+        insert_all(&mut message.extra, extra);
         Ok(())
     }
 

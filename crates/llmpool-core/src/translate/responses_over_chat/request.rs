@@ -3,7 +3,9 @@
 use super::capabilities::{ChatCapabilities, ReasoningEcho};
 use super::conversation::chat_messages;
 use super::tools::{ChatToolChoice, translate_tool, translate_tool_choice};
-use crate::chat::{ChatRequest, JsonSchemaFormat, NamedSchema, ResponseFormat, StreamOptions};
+use crate::chat::{
+    ChatRequest, EmptyObject, Json, JsonSchemaFormat, NamedSchema, ResponseFormat, StreamOptions,
+};
 use crate::responses::{ResponsesRequest, TextFormat, TextOptions};
 use crate::translate::dropped_fields::{DroppedFields, adopt_unknown, copy_unknown};
 use crate::translate::unsupported_field::{UNKNOWN_TYPE, translate_each, unsupported};
@@ -32,7 +34,7 @@ pub fn responses_request_to_chat(
         None => ChatToolChoice::default(),
     };
     let mut tools = translate_each(&request.tools, "tools", |tool, path| {
-        translate_tool(tool, &path, capabilities)
+        translate_tool(tool, &path, capabilities, &mut dropped)
     })?;
     if let Some(allowed) = allowed {
         tools.retain(|tool| allowed.contains(tool));
@@ -53,6 +55,8 @@ pub fn responses_request_to_chat(
         safety_identifier: request.safety_identifier.clone(),
         prompt_cache_key: request.prompt_cache_key.clone(),
         prompt_cache_retention: request.prompt_cache_retention.clone(),
+        prompt_cache_options: prompt_cache_options(request, &mut dropped),
+        moderation: request.moderation.clone(),
         user: request.user.clone(),
         ..adopted
     };
@@ -157,6 +161,9 @@ fn drop_harmless_fields(
         (request.max_tool_calls.is_some(), "max_tool_calls"),
         (truncates, "truncation"),
         (request.context_management.is_some(), "context_management"),
+        (request.background_options.is_some(), "background_options"),
+        (request.access_programs.is_some(), "access_programs"),
+        (request.image.is_some(), "image"),
     ]);
 }
 
@@ -173,6 +180,8 @@ fn drop_openai_extensions(chat: &mut ChatRequest, dropped: &mut DroppedFields) {
             chat.prompt_cache_retention.take().is_some(),
             "prompt_cache_retention",
         ),
+        (chat.prompt_cache_options.take().is_some(), "prompt_cache_options"),
+        (chat.moderation.take().is_some(), "moderation"),
         (chat.verbosity.take().is_some(), "text.verbosity"),
     ]);
 }
@@ -222,6 +231,18 @@ fn set_or_drop(field: &mut Option<String>, value: Option<&String>, name: &str, d
         let replaced = field.replace(value.clone());
         dropped.push_if([(replaced.is_some_and(|replaced| replaced != *value), name)]);
     }
+}
+
+/// Returns the options for prompt caching without the options that only the Responses API has. Reports these
+/// options as dropped.
+fn prompt_cache_options(request: &ResponsesRequest, dropped: &mut DroppedFields) -> Option<Json> {
+    const RESPONSES_ONLY: [&str; 2] = ["comparison_response_id", "prewarm"];
+    let options = request.prompt_cache_options.as_ref()?;
+    let Ok(EmptyObject { extra }) = serde_json::from_str(options.get()) else {
+        return Some(options.clone());
+    };
+    let extra = dropped.keep_unknown(&extra, &RESPONSES_ONLY, "prompt_cache_options");
+    Json::of(&EmptyObject { extra }).ok()
 }
 
 fn stream_options(request: &ResponsesRequest, dropped: &mut DroppedFields) -> Option<StreamOptions> {

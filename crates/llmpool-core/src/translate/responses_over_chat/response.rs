@@ -3,14 +3,18 @@
 use super::envelope::ResponseEnvelope;
 use super::incomplete_reason::{incomplete_reason, item_status};
 use crate::chat::{ChatCompletion, Choice, Content, Json, Message, Part, Role, ThinkingPart, ToolCall};
-use crate::responses::{Item, ItemPart, ItemText, MessageItem, OutputText, ReasoningItem, Response};
+use crate::responses::{Item, ItemPart, MessageItem, OutputText, ReasoningItem, Response};
+use crate::translate::echoed::EchoedMessage;
 use crate::translate::image_items::{IMAGES, images_to_items};
-use crate::translate::reasoning_details::ReasoningDetails;
+use crate::translate::moderation::{self, MODERATION};
+use crate::translate::reasoning_details::{DetailsPart, ReasoningDetails, blocks_text, foreign_to_item};
 use crate::translate::tool_call_parts::ToolCallParts;
 use crate::translate::{FailedResponse, tagged_object};
 
 /// Translates a chat completion to a response. Ignores all choices except the choice with the lowest index,
 /// because a response contains only one answer.
+///
+/// [`dropped_from_completion`](crate::translate::dropped_from_completion) lists what is left out.
 ///
 /// # Errors
 ///
@@ -29,13 +33,17 @@ pub fn completion_to_response(
     if let Some(last) = output.last_mut() {
         last.set_status(item_status(incomplete_reason.is_some()));
     }
-    Ok(envelope.finished(
+    let mut response = envelope.finished(
         output,
         incomplete_reason,
         completion.usage.as_ref(),
         completion.model,
         completion.service_tier,
-    ))
+    );
+    if let Some(moderation) = moderation::to_responses(&completion.extra) {
+        response.extra.insert(MODERATION, moderation);
+    }
+    Ok(response)
 }
 
 /// Returns the log probabilities in the `content` list of a chat choice's `logprobs`. Empty if `logprobs` or
@@ -73,30 +81,39 @@ fn output_items(message: Message, logprobs: Option<&Json>, envelope: &ResponseEn
     items
 }
 
-/// Returns the reasoning of a chat message as items. If the message has reasoning blocks that were made from
-/// reasoning items, restores those items. Otherwise returns one item with the message's reasoning text, or no
+/// Returns the reasoning of a chat message as items: those from which its reasoning blocks were made, and an
+/// item for each run of other blocks. Without blocks, returns one item with the message's reasoning text, or no
 /// item if that text is empty.
 fn reasoning_items(message: &Message, envelope: &ResponseEnvelope) -> Vec<Item> {
     let details = message.reasoning_details.as_ref();
     let details = details.map(ReasoningDetails::parse).unwrap_or_default();
-    if !details.items.is_empty() {
-        return details.items.into_iter().map(Item::Reasoning).collect();
-    }
     let candidates = [
         message.reasoning_content.clone(),
         message.reasoning.clone(),
         Some(content_parts(message).filter_map(thinking).collect()),
-        Some(details.other_text),
     ];
     let text = candidates.into_iter().flatten().find(|text| !text.is_empty());
-    let item = text.map(|text| {
+    let with_id = |index: usize, item: ReasoningItem| {
         Item::Reasoning(ReasoningItem {
-            id: Some(envelope.item_id("rs", 0)),
-            content: Some(vec![ItemPart::ReasoningText(ItemText::new(text))]),
-            ..ReasoningItem::default()
+            id: Some(envelope.item_id("rs", index)),
+            ..item
         })
-    });
-    item.into_iter().collect()
+    };
+    match (&details.parts[..], text) {
+        ([], Some(text)) => vec![with_id(0, foreign_to_item(&[], text))],
+        // The message's text is that of the blocks, except for redacted blocks.
+        ([DetailsPart::Foreign(blocks)], Some(text)) => vec![with_id(0, foreign_to_item(blocks, text))],
+        _ => {
+            let parts = details.parts.into_iter().enumerate();
+            let items = parts.map(|(index, part)| match part {
+                DetailsPart::Item(item) => Item::Reasoning(item),
+                DetailsPart::Foreign(blocks) => {
+                    with_id(index, foreign_to_item(&blocks, blocks_text(&blocks)))
+                }
+            });
+            items.collect()
+        }
+    }
 }
 
 fn content_parts(message: &Message) -> impl Iterator<Item = &Part> {
@@ -136,13 +153,15 @@ fn message_item(
         parts.push(ItemPart::refusal(refusal));
     }
     (!parts.is_empty()).then(|| {
-        Item::Message(MessageItem {
+        let mut item = MessageItem {
             id: Some(envelope.item_id("msg", index)),
             role: Some(Role::Assistant),
             status: Some(item_status(false)),
             content: Some(Content::Parts(parts)),
             ..MessageItem::default()
-        })
+        };
+        EchoedMessage::of_chat(&message.extra).write_to_item(&mut item);
+        Item::Message(item)
     })
 }
 
@@ -160,7 +179,7 @@ fn tool_call_item(call: ToolCall, envelope: &ResponseEnvelope, index: usize) -> 
     if call.function.is_none() && call.custom.is_none() {
         return None;
     }
-    let mut parts = ToolCallParts::from_chat(call.id, call.function, call.custom);
+    let mut parts = ToolCallParts::from_chat(call.id, call.function, call.custom, &call.extra);
     if parts.call_id.is_empty() {
         parts.call_id = envelope.item_id("call", index);
     }

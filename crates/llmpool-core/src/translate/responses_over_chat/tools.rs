@@ -3,10 +3,12 @@
 use serde_json::{Map, Value, json};
 
 use super::capabilities::ChatCapabilities;
-use crate::chat::{CustomDefinition, CustomTool, FunctionDefinition, FunctionTool, Json, Tool, ToolChoice};
+use crate::chat::{
+    CustomDefinition, CustomTool, FunctionDefinition, FunctionTool, Json, Tool, ToolChoice, UnknownFields,
+};
 use crate::responses::ResponsesTool;
 use crate::translate::UnsupportedField;
-use crate::translate::dropped_fields::{DroppedFields, copy_unknown};
+use crate::translate::dropped_fields::DroppedFields;
 use crate::translate::tagged_object;
 use crate::translate::unsupported_field::{HOSTED_TOOL, NO_CUSTOM_TOOLS, translate_each, unsupported};
 
@@ -16,6 +18,7 @@ pub(super) fn translate_tool(
     tool: &ResponsesTool,
     path: &str,
     capabilities: ChatCapabilities,
+    dropped: &mut DroppedFields,
 ) -> Result<Tool, UnsupportedField> {
     let unsupported_type = |reason| unsupported(format!("{path}.type"), reason);
     Ok(match tool {
@@ -25,7 +28,7 @@ pub(super) fn translate_tool(
                 description: tool.description.clone(),
                 parameters: tool.parameters.clone(),
                 strict: tool.strict,
-                extra: copy_unknown(&tool.extra),
+                extra: chat_extra(&tool.extra, path, dropped)?,
             },
             ..FunctionTool::default()
         }),
@@ -37,12 +40,33 @@ pub(super) fn translate_tool(
                 name: tool.name.clone(),
                 description: tool.description.clone(),
                 format: tool.format.as_ref().map(custom_format),
-                extra: copy_unknown(&tool.extra),
+                extra: chat_extra(&tool.extra, path, dropped)?,
             },
             ..CustomTool::default()
         }),
         ResponsesTool::Other(_) => return unsupported_type(HOSTED_TOOL),
     })
+}
+
+/// Returns the unknown fields of a tool without those that only the Responses API has, which it reports as
+/// dropped.
+///
+/// Returns an error if only programs of the provider may call the tool, because in a chat the model would call
+/// the tool itself.
+fn chat_extra(
+    extra: &UnknownFields,
+    path: &str,
+    dropped: &mut DroppedFields,
+) -> Result<UnknownFields, UnsupportedField> {
+    const CALLERS: &str = "allowed_callers";
+    const RESPONSES_ONLY: [&str; 4] = [CALLERS, "async", "defer_loading", "output_schema"];
+    let callers = extra.get(CALLERS).map(Json::value);
+    let callers = callers.as_ref().and_then(Value::as_array);
+    if callers.is_some_and(|callers| !callers.iter().any(|caller| caller == "direct")) {
+        let reason = "a chat has no programs that call tools; allow the caller `direct`";
+        return unsupported(format!("{path}.{CALLERS}"), reason);
+    }
+    Ok(dropped.keep_unknown(extra, &RESPONSES_ONLY, path))
 }
 
 /// Translates the input format of a custom tool. Chat Completions nests the fields of a grammar in a

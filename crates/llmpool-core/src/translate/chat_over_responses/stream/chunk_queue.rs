@@ -8,6 +8,8 @@ use crate::responses::Response;
 use crate::translate::chat_over_responses::completion::{created, non_empty_metadata};
 use crate::translate::chat_over_responses::finish_reason::or_tool_calls;
 use crate::translate::chat_over_responses::message_content::chat_logprobs;
+use crate::translate::echoed::EchoedMessage;
+use crate::translate::moderation::{self, MODERATION};
 use crate::translate::{REASONING_SEPARATOR, usage};
 
 /// A queue of chat chunks. Gives each chunk the id, model and creation time of the stream, and gives the
@@ -78,6 +80,15 @@ impl ChunkQueue {
         }
     }
 
+    /// Adds a chunk with the fields of the message that the client must send back, if there are any.
+    pub(super) fn push_echoed(&mut self, echoed: EchoedMessage) {
+        if !echoed.is_empty() {
+            let mut delta = Delta::default();
+            echoed.write_to_chat(&mut delta.extra);
+            self.push(delta);
+        }
+    }
+
     /// Adds a chunk with the finish reason and, if the response reports usage, a second chunk with the usage.
     pub(super) fn push_end(&mut self, response: Response, finish_reason: FinishReason, has_tool_calls: bool) {
         if !self.has_role {
@@ -87,6 +98,9 @@ impl ChunkQueue {
         choice.finish_reason = Some(or_tool_calls(finish_reason, has_tool_calls));
         let mut chunk = self.chunk(vec![choice]);
         chunk.service_tier = response.service_tier.map(Arc::from);
+        if let Some(moderation) = moderation::to_chat(&response.extra) {
+            chunk.extra.insert(MODERATION, moderation);
+        }
         if let Some(metadata) = non_empty_metadata(response.metadata) {
             chunk.extra.insert("metadata", metadata);
         }

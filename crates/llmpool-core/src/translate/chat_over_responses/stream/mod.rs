@@ -20,6 +20,8 @@ use crate::chat::{ChatChunk, EmptyObject, FinishReason, Json, UnknownFields};
 use crate::responses::{EventDecoder, EventKind, Item, Response, ResponseEvent, ResponseStatus};
 use crate::stream_view::EventRepeat;
 use crate::translate::FailedResponse;
+use crate::translate::dropped_output::DroppedOutput;
+use crate::translate::echoed::EchoedMessage;
 use crate::translate::image_items::{IMAGES, item_to_image};
 
 /// Translates the events of one response to chat chunks.
@@ -33,6 +35,9 @@ pub struct EventToChunkTranslator {
     items: OutputItems,
     chunks: ChunkQueue,
     is_finished: bool,
+    /// The fields of the messages so far that the client must send back.
+    echoed: EchoedMessage,
+    dropped: DroppedOutput,
     /// Template number of the last event, if that event only added text to the last item. Otherwise `None`.
     /// Events with the same template number have equal JSON except for a few values, such as `delta`.
     text_template: Option<u32>,
@@ -57,6 +62,13 @@ impl EventToChunkTranslator {
     /// the response fails.
     pub fn is_finished(&self) -> bool {
         self.is_finished
+    }
+
+    /// Returns the paths of the parts of the response that the chunks leave out. Complete once
+    /// [`is_finished`](Self::is_finished) returns `true`. The paths are those of
+    /// [`dropped_from_response`](crate::translate::dropped_from_response).
+    pub fn dropped_output(&self) -> &[String] {
+        self.dropped.paths()
     }
 
     /// Removes and returns the oldest chunk in the queue. Returns `None` if the queue is empty.
@@ -170,6 +182,10 @@ impl EventToChunkTranslator {
             let streamed = self
                 .items
                 .of_done_item(&item, event.item_id.as_deref(), output_index);
+            if let Some(index) = output_index.or(streamed.output_index) {
+                self.dropped.add_item(&item, index);
+            }
+            self.echoed.update(EchoedMessage::of(&item));
             push_unsent(streamed, item, &mut self.chunks);
         }
     }
@@ -189,10 +205,13 @@ impl EventToChunkTranslator {
         let finish_reason = finish_reason(&response)?;
         self.is_finished = true;
         self.chunks.set_response(&response);
+        self.dropped.add_items(&response.output);
+        self.dropped.add_response(&response);
         let mut has_message = false;
         for (index, item) in std::mem::take(&mut response.output).into_iter().enumerate() {
             let item = repair_item(item);
             has_message |= matches!(item, Item::Message(_) | Item::EasyMessage(_));
+            self.echoed.update(EchoedMessage::of(&item));
             let streamed = self.items.of_final_item(&item, index);
             push_unsent(streamed, item, &mut self.chunks);
         }
@@ -200,6 +219,7 @@ impl EventToChunkTranslator {
         if !has_output && finish_reason == FinishReason::Stop {
             return Err(FailedResponse::no_output());
         }
+        self.chunks.push_echoed(std::mem::take(&mut self.echoed));
         self.chunks
             .push_end(*response, finish_reason, self.items.has_tool_calls());
         Ok(())

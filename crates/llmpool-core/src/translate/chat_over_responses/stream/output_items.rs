@@ -39,6 +39,8 @@ pub(super) struct StreamedItem {
     pub(super) tool_call_index: Option<u64>,
     /// Whether the id and the name of the tool call were sent to the client.
     pub(super) is_named: bool,
+    /// Whether the unknown fields of the tool call that the client must send back were sent.
+    pub(super) has_extra: bool,
     /// Number of bytes of the message text that were sent to the client.
     pub(super) text_bytes: usize,
     /// Number of bytes of the refusal that were sent to the client.
@@ -49,6 +51,8 @@ pub(super) struct StreamedItem {
     /// The part to which the last piece of reasoning belongs: whether that part is in the summary, and the
     /// zero-based index of the part. `None` before the first piece of reasoning.
     pub(super) reasoning_part: Option<(bool, u64)>,
+    /// The pieces of each part of the reasoning summary, joined.
+    pub(super) summary: Vec<String>,
     /// Whether the provider has sent the complete item.
     pub(super) is_done: bool,
 }

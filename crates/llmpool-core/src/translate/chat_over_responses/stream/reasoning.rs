@@ -1,8 +1,10 @@
 //! Reasoning in a stream of response events.
 
+use std::borrow::Cow;
+
 use super::chunk_queue::ChunkQueue;
 use super::output_items::{StreamedItem, unsent};
-use crate::responses::ReasoningItem;
+use crate::responses::{ItemPart, ItemText, ReasoningItem};
 use crate::translate::REASONING_SEPARATOR;
 use crate::translate::reasoning_details::{REASONING_DETAILS, item_to_blocks};
 
@@ -22,6 +24,12 @@ pub(super) fn push_delta(
         item.other_bytes += REASONING_SEPARATOR.len();
     }
     item.reasoning_part = part;
+    if is_summary {
+        match item.summary.last_mut().filter(|_| !is_new_part) {
+            Some(known) => known.push_str(text),
+            None => item.summary.push(text.to_owned()),
+        }
+    }
     item.other_bytes += text.len();
     chunks.push_reasoning(text, is_new_part);
 }
@@ -40,6 +48,12 @@ pub(super) fn push_unsent(
         item.other_bytes += text.len();
     }
     if is_first {
-        chunks.push_list(REASONING_DETAILS, &item_to_blocks(complete));
+        let mut complete = Cow::Borrowed(complete);
+        // Some servers send the summary only in deltas.
+        if complete.summary.is_empty() && !item.summary.is_empty() {
+            let parts = item.summary.iter().map(ItemText::new);
+            complete.to_mut().summary = parts.map(ItemPart::SummaryText).collect();
+        }
+        chunks.push_list(REASONING_DETAILS, &item_to_blocks(&complete));
     }
 }

@@ -16,6 +16,7 @@ pub(super) fn push_start(item: &mut StreamedItem, started: &Item, chunks: &mut C
     if let Some(mut call) = ToolCallParts::from_item(started) {
         item.is_named = true;
         call.arguments.clear();
+        item.has_extra = !call.extra.is_empty();
         push_delta(item, call.into_delta(), chunks);
     }
 }
@@ -35,10 +36,16 @@ pub(super) fn push_arguments(
 /// Sends the part of a complete tool call that earlier deltas did not contain. Does nothing if `complete` is
 /// not a tool call.
 pub(super) fn push_unsent(item: &mut StreamedItem, complete: &Item, chunks: &mut ChunkQueue) {
-    if let Some(call) = ToolCallParts::from_item(complete)
-        && let Some(arguments) = unsent(&call.arguments, item.other_bytes)
-    {
+    let Some(call) = ToolCallParts::from_item(complete) else {
+        return;
+    };
+    if let Some(arguments) = unsent(&call.arguments, item.other_bytes) {
         push_arguments(item, call.is_custom, arguments, chunks);
+    }
+    if !call.extra.is_empty() && !std::mem::replace(&mut item.has_extra, true) {
+        let extra = call.extra;
+        let delta = tool_call_delta(call.is_custom, None, String::new());
+        push_delta(item, ToolCallDelta { extra, ..delta }, chunks);
     }
 }
 

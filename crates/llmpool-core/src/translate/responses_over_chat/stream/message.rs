@@ -1,8 +1,8 @@
 //! Text, refusals and annotations of a message in a stream of chat chunks.
 
 use super::output::StreamedOutput;
-use crate::chat::{Content, Json};
-use crate::responses::{EventKind, Item, ItemPart, MessageItem};
+use crate::chat::Json;
+use crate::responses::{EventKind, ItemPart};
 use crate::translate::tagged_object;
 
 /// Appends text, with the log probabilities of its tokens, to the current message. Does nothing if both are
@@ -32,43 +32,24 @@ impl PendingAnnotations {
         let annotations = annotations.and_then(|json| serde_json::from_str::<Vec<Json>>(json.get()).ok());
         self.0
             .extend(annotations.iter().flatten().map(tagged_object::flatten));
-        if self.0.is_empty() {
+        if output.last_annotations().is_none() {
             return;
         }
         for annotation in std::mem::take(&mut self.0) {
-            match output.find_last(text_annotations) {
-                Some((index, is_done, (part_index, known))) => {
-                    known.push(annotation.clone());
-                    let annotation_index = known.len() - 1;
-                    if is_done {
-                        continue;
-                    }
-                    let mut event = output.part_event(index, part_index, EventKind::AnnotationAdded);
-                    event.extra.insert("annotation", annotation);
-                    if let Ok(annotation_index) = Json::of(&annotation_index) {
-                        event.extra.insert("annotation_index", annotation_index);
-                    }
-                    output.push_event(event);
-                }
-                None => self.0.push(annotation),
+            let Some(((index, part_index), is_done, known)) = output.last_annotations() else {
+                return;
+            };
+            known.push(annotation.clone());
+            let annotation_index = known.len() - 1;
+            if is_done {
+                continue;
             }
+            let mut event = output.part_event(index, part_index, EventKind::AnnotationAdded);
+            event.extra.insert("annotation", annotation);
+            if let Ok(annotation_index) = Json::of(&annotation_index) {
+                event.extra.insert("annotation_index", annotation_index);
+            }
+            output.push_event(event);
         }
     }
-}
-
-/// Returns the zero-based index and the annotations of a message's first text part. Returns `None` if the
-/// item is not a message or has no text part.
-fn text_annotations(item: &mut Item) -> Option<(usize, &mut Vec<Json>)> {
-    let Item::Message(MessageItem {
-        content: Some(Content::Parts(parts)),
-        ..
-    }) = item
-    else {
-        return None;
-    };
-    let mut parts = parts.iter_mut().enumerate();
-    parts.find_map(|(index, part)| match part {
-        ItemPart::OutputText(part) => Some((index, &mut part.annotations)),
-        _ => None,
-    })
 }

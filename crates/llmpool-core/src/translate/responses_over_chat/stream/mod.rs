@@ -4,8 +4,8 @@
 //!
 //! - The events are in an order that [`EventSequence`](crate::responses::EventSequence) accepts.
 //! - If the response does not fail, the last event contains the same text, status and tool calls as the
-//!   response that [`completion_to_response`](crate::translate::completion_to_response) returns for choice 0
-//!   of the assembled chunks. The order and the number of output items can differ.
+//!   response that [`completion_to_response`](crate::translate::completion_to_response) returns for the
+//!   assembled chunks. The order and the number of output items can differ.
 
 mod message;
 mod output;
@@ -20,15 +20,19 @@ use super::envelope::ResponseEnvelope;
 use super::incomplete_reason::incomplete_reason;
 use super::response::{thinking_text, token_logprobs};
 use crate::chat::{
-    ChatChunk, ChunkChoice, Content, Delta, FinishClass, FinishReason, Part, ToolCallDelta, Usage,
+    ChatChunk, ChunkChoice, Content, Delta, FinishClass, FinishReason, FirstChoice, Json, Part,
+    ToolCallDelta, Usage,
 };
 use crate::responses::{EventKind, Response, ResponseEvent};
 use crate::translate::FailedResponse;
+use crate::translate::dropped_output::DroppedOutput;
+use crate::translate::echoed::EchoedMessage;
 use crate::translate::image_items::{IMAGES, images_to_items};
+use crate::translate::moderation::{self, MODERATION};
 use crate::translate::reasoning_details::REASONING_DETAILS;
 
-/// Translates the chunks of one chat completion to response events. Ignores all choices except choice 0,
-/// because a response contains only one answer.
+/// Translates the chunks of one chat completion to response events. Ignores all choices except the choice with
+/// the lowest index so far, because a response contains only one answer.
 ///
 /// Pass each chunk to [`push`](Self::push). After the last chunk, call [`finish`](Self::finish), or
 /// [`fail`](Self::fail) if the stream failed. Take the resulting events with
@@ -36,6 +40,7 @@ use crate::translate::reasoning_details::REASONING_DETAILS;
 #[derive(Clone, Debug)]
 pub struct ChunkToEventTranslator {
     output: StreamedOutput,
+    first_choice: FirstChoice,
     tool_calls: ToolCallStream,
     reasoning: ReasoningStream,
     annotations: PendingAnnotations,
@@ -43,6 +48,10 @@ pub struct ChunkToEventTranslator {
     service_tier: Option<String>,
     finish_reason: Option<FinishReason>,
     usage: Option<Usage>,
+    moderation: Option<Json>,
+    /// Fields of the message that the client must send back and that are not part of the output yet.
+    echoed: EchoedMessage,
+    dropped: DroppedOutput,
     has_started: bool,
     is_finished: bool,
 }
@@ -53,6 +62,7 @@ impl ChunkToEventTranslator {
     pub fn new(envelope: ResponseEnvelope) -> Self {
         Self {
             output: StreamedOutput::new(envelope),
+            first_choice: FirstChoice::default(),
             tool_calls: ToolCallStream::default(),
             reasoning: ReasoningStream::default(),
             annotations: PendingAnnotations::default(),
@@ -60,6 +70,9 @@ impl ChunkToEventTranslator {
             service_tier: None,
             finish_reason: None,
             usage: None,
+            moderation: None,
+            echoed: EchoedMessage::default(),
+            dropped: DroppedOutput::default(),
             has_started: false,
             is_finished: false,
         }
@@ -68,6 +81,13 @@ impl ChunkToEventTranslator {
     /// Removes and returns the oldest event in the queue. Returns `None` if the queue is empty.
     pub fn next_event(&mut self) -> Option<ResponseEvent> {
         self.output.pop_event()
+    }
+
+    /// Returns the paths of the parts of the completion so far that the events leave out. Complete after
+    /// [`finish`](Self::finish). The paths are those of
+    /// [`dropped_from_completion`](crate::translate::dropped_from_completion).
+    pub fn dropped_output(&self) -> &[String] {
+        self.dropped.paths()
     }
 
     /// Translates a chunk. Does nothing after [`finish`](Self::finish) or [`fail`](Self::fail).
@@ -79,9 +99,15 @@ impl ChunkToEventTranslator {
         update(&mut self.model, chunk.model.as_deref());
         update(&mut self.service_tier, chunk.service_tier.as_deref());
         self.start();
+        self.dropped.add_chunk(&chunk);
+        self.moderation = moderation::to_responses(&chunk.extra).or(self.moderation.take());
+        let first = self.first_choice.update(&chunk);
         for choice in chunk.choices {
-            if choice.index() == 0 {
+            if choice.index() == first {
+                self.dropped.add_chunk_choice(&choice);
                 self.push_choice(choice);
+            } else {
+                self.dropped.add_other_choice(choice.index());
             }
         }
     }
@@ -103,14 +129,18 @@ impl ChunkToEventTranslator {
         self.is_finished = true;
         self.tool_calls.finish(&mut self.output);
         self.reasoning.finish(&mut self.output);
+        self.dropped.add_echoed_of_chat(&self.echoed);
         let output = self.output.finish(incomplete_reason.is_some());
-        let response = self.output.envelope.finished(
+        let mut response = self.output.envelope.finished(
             output,
             incomplete_reason,
             self.usage.as_ref(),
             self.model.take(),
             self.service_tier.take(),
         );
+        if let Some(moderation) = self.moderation.take() {
+            response.extra.insert(MODERATION, moderation);
+        }
         let kind = match incomplete_reason {
             Some(_) => EventKind::Incomplete,
             None => EventKind::Completed,
@@ -156,6 +186,10 @@ impl ChunkToEventTranslator {
     fn push_choice(&mut self, choice: ChunkChoice) {
         let mut delta = choice.delta;
         self.push_reasoning(&mut delta);
+        let has_text = |content: &Content| !content.text().is_empty();
+        if delta.content.as_ref().is_some_and(has_text) || !delta.tool_calls.is_empty() {
+            self.reasoning.end_blocks(&mut self.output);
+        }
         let output = &mut self.output;
         match delta.content {
             Some(Content::Text(text)) => {
@@ -175,7 +209,11 @@ impl ChunkToEventTranslator {
             ..ToolCallDelta::default()
         });
         for call in deprecated_call.into_iter().chain(delta.tool_calls) {
-            self.tool_calls.push(call, output);
+            self.tool_calls.push(call, output, &mut self.dropped);
+        }
+        self.echoed.update(EchoedMessage::of_chat(&delta.extra));
+        if !self.echoed.is_empty() && output.add_echoed(&self.echoed) {
+            self.echoed = EchoedMessage::default();
         }
         let reason = choice.finish_reason;
         if let Some(reason) = reason.filter(|reason| reason.class() != FinishClass::Missing) {
@@ -186,10 +224,12 @@ impl ChunkToEventTranslator {
     fn push_reasoning(&mut self, delta: &mut Delta) {
         let texts = [delta.reasoning_content.take(), delta.reasoning.take()];
         let text = texts.into_iter().flatten().find(|text| !text.is_empty());
-        let has_text = text.is_some();
-        reasoning::push_text(&mut self.output, &text.unwrap_or_default());
+        if let Some(text) = text {
+            self.reasoning.note_text();
+            reasoning::push_text(&mut self.output, &text);
+        }
         if let Some(details) = delta.extra.get(REASONING_DETAILS) {
-            self.reasoning.push_details(details, has_text, &mut self.output);
+            self.reasoning.push_details(details, &mut self.output);
         }
     }
 }

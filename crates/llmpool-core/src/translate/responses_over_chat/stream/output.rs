@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 
-use crate::chat::{Content, Json, Role};
+use crate::chat::{Content, Json, Role, UnknownFields};
 use crate::responses::{
     EventDelta, EventKind, HostedItem, Item, ItemPart, MessageItem, ReasoningItem, ResponseEvent,
 };
+use crate::translate::echoed::{EchoedMessage, insert_all};
 use crate::translate::responses_over_chat::envelope::ResponseEnvelope;
 use crate::translate::responses_over_chat::incomplete_reason::item_status;
 
@@ -19,6 +20,11 @@ pub(super) struct StreamedOutput {
     /// Zero-based index of the message or reasoning item that is being written. `None` if neither is being
     /// written.
     current: Option<usize>,
+    /// Zero-based indexes of the last message and of the last message with text.
+    last_message: Option<usize>,
+    last_text: Option<usize>,
+    /// Zero-based indexes of the reasoning items without encrypted content.
+    without_encrypted: Vec<usize>,
     events: VecDeque<ResponseEvent>,
     next_sequence_number: u64,
 }
@@ -35,6 +41,9 @@ impl StreamedOutput {
             envelope,
             items: Vec::new(),
             current: None,
+            last_message: None,
+            last_text: None,
+            without_encrypted: Vec::new(),
             events: VecDeque::new(),
             next_sequence_number: 0,
         }
@@ -60,14 +69,26 @@ impl StreamedOutput {
         self.current.map(|index| (index, &self.items[index].item))
     }
 
-    /// Calls `select` with each item, from the last to the first, until `select` returns a value. Returns the
-    /// zero-based index of that item, whether the item is done, and the value.
-    pub(super) fn find_last<'a, T>(
-        &'a mut self,
-        select: impl Fn(&'a mut Item) -> Option<T>,
-    ) -> Option<(usize, bool, T)> {
-        let mut items = self.items.iter_mut().enumerate().rev();
-        items.find_map(|(index, written)| Some((index, written.is_done, select(&mut written.item)?)))
+    /// Returns the annotations of the last text, with the zero-based indexes of its item and part, and whether
+    /// the item is done. Returns `None` if there is no text yet.
+    pub(super) fn last_annotations(&mut self) -> Option<((usize, usize), bool, &mut Vec<Json>)> {
+        let index = self.last_text?;
+        let WrittenItem { item, is_done } = self.items.get_mut(index)?;
+        let mut parts = parts_mut(item)?.iter_mut().enumerate();
+        parts.find_map(|(part_index, part)| match part {
+            ItemPart::OutputText(part) => Some(((index, part_index), *is_done, &mut part.annotations)),
+            _ => None,
+        })
+    }
+
+    /// Sets the encrypted content of the last reasoning item without one, and returns the zero-based index of
+    /// that item. Returns `None`, and does not change `encrypted`, if there is no such item.
+    pub(super) fn set_encrypted(&mut self, encrypted: &mut Option<String>) -> Option<usize> {
+        let index = self.without_encrypted.pop()?;
+        if let Item::Reasoning(item) = &mut self.items[index].item {
+            item.encrypted_content = encrypted.take();
+        }
+        Some(index)
     }
 
     /// Ends the message or reasoning item that is being written, and starts `item`. Returns the zero-based
@@ -102,12 +123,15 @@ impl StreamedOutput {
         let index = match self.current() {
             Some((index, item)) if matches!(item, Item::Reasoning(_)) == is_reasoning => index,
             _ => {
-                let item = if is_reasoning {
-                    self.new_reasoning()
+                let index = if is_reasoning {
+                    let index = self.start_item(self.new_reasoning());
+                    self.without_encrypted.push(index);
+                    index
                 } else {
-                    self.new_message()
+                    let index = self.start_item(self.new_message());
+                    self.last_message = Some(index);
+                    index
                 };
-                let index = self.start_item(item);
                 self.current = Some(index);
                 index
             }
@@ -150,6 +174,10 @@ impl StreamedOutput {
         })
     }
 
+    pub(super) fn next_reasoning_id(&self) -> Option<String> {
+        self.next_item_id("rs")
+    }
+
     fn new_reasoning(&self) -> Item {
         Item::Reasoning(ReasoningItem {
             id: self.next_item_id("rs"),
@@ -169,6 +197,9 @@ impl StreamedOutput {
         }
         let part_index = parts.len();
         parts.push(new_part.clone());
+        if let ItemPart::OutputText(_) = new_part {
+            self.last_text = Some(index);
+        }
         let mut event = self.part_event(index, part_index, EventKind::ContentPartAdded);
         event.part = Some(new_part);
         self.push_event(event);
@@ -190,6 +221,25 @@ impl StreamedOutput {
         let mut event = self.event(index, kind);
         event.delta = Some(EventDelta::Text(arguments));
         self.push_event(event);
+    }
+
+    /// Adds unknown fields to the tool call at `index`, which its later events and the response contain.
+    pub(super) fn add_extra(&mut self, index: usize, extra: UnknownFields) {
+        match &mut self.items[index].item {
+            Item::FunctionCall(call) => insert_all(&mut call.extra, extra),
+            Item::CustomToolCall(call) => insert_all(&mut call.extra, extra),
+            _ => {}
+        }
+    }
+
+    /// Adds fields to the last message. Returns `false` if there is no message yet.
+    pub(super) fn add_echoed(&mut self, echoed: &EchoedMessage) -> bool {
+        let message = self.last_message.map(|index| &mut self.items[index].item);
+        let Some(Item::Message(message)) = message else {
+            return false;
+        };
+        echoed.clone().write_to_item(message);
+        true
     }
 
     /// Ends the message or reasoning item that is being written, if any.

@@ -1,10 +1,10 @@
 //! Reasoning in a stream of chat chunks: its text and its encrypted content.
 
 use super::output::StreamedOutput;
-use crate::chat::Json;
-use crate::responses::{Item, ItemPart, ItemText, ReasoningItem};
+use crate::chat::{Json, ReasoningFragments};
+use crate::responses::{FOREIGN_PREFIX, Item, ItemPart, ItemText, ReasoningItem};
 use crate::translate::REASONING_SEPARATOR;
-use crate::translate::reasoning_details::ReasoningDetails;
+use crate::translate::reasoning_details::{DetailsPart, ReasoningDetails, blocks_text, foreign_to_item};
 
 /// Appends text to the reasoning item that is being written. Starts a reasoning item if none is being
 /// written. Does nothing if the text is empty.
@@ -28,46 +28,64 @@ fn is_reasoning(output: &StreamedOutput) -> bool {
         .is_some_and(|(_, item)| matches!(item, Item::Reasoning(_)))
 }
 
-/// Encrypted reasoning that has arrived but is not part of the output yet.
+/// Reasoning that has arrived but is not part of the output yet.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReasoningStream {
     /// Encrypted reasoning items that arrived while a message was being written and all reasoning items in
     /// the output already had encrypted content. [`finish`](Self::finish) adds these items to the output.
     late: Vec<ReasoningItem>,
+    /// Blocks that were not made from reasoning items.
+    foreign: ReasoningFragments,
+    /// Whether another field of a chunk contained reasoning text. If so, the texts of the blocks are the same.
+    has_text: bool,
 }
 
 impl ReasoningStream {
+    /// Notes that a field other than `reasoning_details` contains reasoning text.
+    pub(super) fn note_text(&mut self) {
+        self.has_text = true;
+    }
+
     /// Translates the `reasoning_details` of a chunk. Adds encrypted content to an earlier reasoning item
-    /// without encrypted content, or as a reasoning item of its own. `has_text` tells whether the chunk also
-    /// contains reasoning text in another field. If so, the text in `reasoning_details` is ignored, because
-    /// both texts are the same.
-    pub(super) fn push_details(&mut self, details: &Json, has_text: bool, output: &mut StreamedOutput) {
-        let details = ReasoningDetails::parse(details);
-        if details.items.is_empty() && !has_text {
-            push_text(output, &details.other_text);
-        }
-        for item in details.items {
-            if !has_text && !is_reasoning(output) {
-                push_text(output, &item.text());
-            }
-            if item.encrypted_content.is_some() {
-                self.push_encrypted(item, output);
+    /// without encrypted content, or as a reasoning item of its own.
+    pub(super) fn push_details(&mut self, details: &Json, output: &mut StreamedOutput) {
+        for part in ReasoningDetails::parse(details).parts {
+            match part {
+                DetailsPart::Item(item) => {
+                    if !self.has_text {
+                        push_text(output, &item.text());
+                    }
+                    if item.encrypted_content.is_some() {
+                        self.push_encrypted(item, output);
+                    }
+                }
+                DetailsPart::Foreign(blocks) => {
+                    if !self.has_text {
+                        push_text(output, &blocks_text(&blocks));
+                    }
+                    blocks.into_iter().for_each(|block| self.foreign.push(block));
+                }
             }
         }
     }
 
-    fn push_encrypted(&mut self, encrypted: ReasoningItem, output: &mut StreamedOutput) {
+    /// Adds the foreign blocks so far to the output. Called before the reasoning item ends.
+    pub(super) fn end_blocks(&mut self, output: &mut StreamedOutput) {
+        if self.foreign.is_empty() {
+            return;
+        }
+        let blocks = std::mem::take(&mut self.foreign).blocks();
+        self.push_encrypted(foreign_to_item(&blocks, String::new()), output);
+    }
+
+    fn push_encrypted(&mut self, mut encrypted: ReasoningItem, output: &mut StreamedOutput) {
         let Some((current, _)) = output.current() else {
-            output.push_complete(without_text(encrypted));
+            push_complete(encrypted, output);
             return;
         };
-        match output.find_last(missing_encrypted_content) {
-            Some((index, _, content)) => {
-                *content = encrypted.encrypted_content;
-                if index == current {
-                    output.end_current();
-                }
-            }
+        match output.set_encrypted(&mut encrypted.encrypted_content) {
+            Some(index) if index == current => output.end_current(),
+            Some(_) => {}
             None => self.late.push(encrypted),
         }
     }
@@ -75,24 +93,24 @@ impl ReasoningStream {
     /// Adds the encrypted reasoning items that could not be added earlier, because a message was being
     /// written.
     pub(super) fn finish(&mut self, output: &mut StreamedOutput) {
+        self.end_blocks(output);
         for item in std::mem::take(&mut self.late) {
-            output.push_complete(without_text(item));
+            push_complete(item, output);
         }
     }
 }
 
-fn missing_encrypted_content(item: &mut Item) -> Option<&mut Option<String>> {
-    match item {
-        Item::Reasoning(item) if item.encrypted_content.is_none() => Some(&mut item.encrypted_content),
-        _ => None,
+/// Adds an encrypted reasoning item without its text, because deltas of another item have already sent the
+/// text.
+fn push_complete(mut item: ReasoningItem, output: &mut StreamedOutput) {
+    item.summary.clear();
+    item.content = None;
+    if item.encrypted_content.as_deref().is_some_and(is_foreign) {
+        item.id = output.next_reasoning_id();
     }
+    output.push_complete(Item::Reasoning(item));
 }
 
-/// Returns the reasoning item without its text, because deltas of another item have already sent the text.
-fn without_text(item: ReasoningItem) -> Item {
-    Item::Reasoning(ReasoningItem {
-        summary: Vec::new(),
-        content: None,
-        ..item
-    })
+fn is_foreign(encrypted: &str) -> bool {
+    encrypted.starts_with(FOREIGN_PREFIX)
 }

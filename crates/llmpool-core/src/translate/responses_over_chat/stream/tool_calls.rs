@@ -3,6 +3,8 @@
 
 use super::output::StreamedOutput;
 use crate::chat::{ToolCallDelta, ToolCallMatcher};
+use crate::translate::dropped_output::DroppedOutput;
+use crate::translate::echoed::insert_all;
 use crate::translate::tool_call_parts::ToolCallParts;
 
 /// The tool calls of the stream so far, in the order in which they started.
@@ -26,10 +28,16 @@ enum CallState {
 impl ToolCallStream {
     /// Translates a streamed piece of a tool call. The output item starts with the arguments of the call or of a
     /// later call, because some providers send the name in several pieces.
-    pub(super) fn push(&mut self, delta: ToolCallDelta, output: &mut StreamedOutput) {
+    pub(super) fn push(
+        &mut self,
+        delta: ToolCallDelta,
+        output: &mut StreamedOutput,
+        dropped: &mut DroppedOutput,
+    ) {
         let number = self.matcher.position_of(&delta);
+        dropped.add_call_piece(&delta, number);
         let is_custom = delta.custom.is_some() || delta.kind.as_deref() == Some("custom");
-        let piece = ToolCallParts::from_chat(delta.id, delta.function, delta.custom);
+        let piece = ToolCallParts::from_chat(delta.id, delta.function, delta.custom, &delta.extra);
         if number == self.calls.len() {
             self.calls.push(CallState::Pending(ToolCallParts {
                 is_custom,
@@ -37,12 +45,16 @@ impl ToolCallStream {
             }));
         }
         match &mut self.calls[number] {
-            CallState::Started(index) => output.push_arguments(*index, piece.arguments),
+            CallState::Started(index) => {
+                output.push_arguments(*index, piece.arguments);
+                output.add_extra(*index, piece.extra);
+            }
             CallState::Pending(call) => {
                 if call.call_id.is_empty() {
                     call.call_id = piece.call_id;
                 }
                 call.arguments += &piece.arguments;
+                insert_all(&mut call.extra, piece.extra);
                 self.start_complete(number, output);
             }
         }
