@@ -5,7 +5,7 @@
 //! way. The server is a separate process and is not counted. `floor-*` is the same exchange with plain hyper.
 //!
 //! Manually: `client run CASE CALLS EVENTS` prints the allocations of the calls. `client limiter OPERATION KEYS CALLS`
-//! repeats one operation of the limiter.
+//! repeats one operation of the limiter. `client sizes` prints the time per byte of large answers.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -16,6 +16,7 @@ mod cases;
 mod limiter_costs;
 mod permits;
 mod server;
+mod sizes;
 
 use std::alloc::System;
 
@@ -40,6 +41,7 @@ fn main() {
             let mut operation = Operation::new(name, keys.parse().unwrap());
             (0..calls.parse().unwrap()).for_each(|_: u32| operation.repeat());
         }
+        ["sizes"] => sizes::print(),
         ["limiter-operations"] => println!("{}", limiter_costs::NAMES.join(" ")),
         ["waiters", waiters] => println!("{}", bytes_for_each_of(waiters.parse().unwrap())),
         ["run", case, calls, events] => run(case, calls.parse().unwrap(), events.parse().unwrap()),
