@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Method, Request, header, response};
+use http::{HeaderMap, HeaderName, Method, Request, header, response};
 use http_body_util::Full;
 use llmpool_core::failure::{Failure, FailureKind, classify};
 use llmpool_core::limits::KeyId;
@@ -307,8 +307,9 @@ pub(crate) async fn read_failure(
 }
 
 fn request_id(headers: &HeaderMap) -> Option<String> {
+    static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
     headers
-        .get("x-request-id")
+        .get(&REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned)
 }
