@@ -405,7 +405,7 @@ impl<'a> Call<'a> {
             }
             Some(KeyAction::Ignore) | None => (None, named),
         };
-        permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);
+        permit.record_refusal(status_policy::cooldown_reason(failure, scope), wait);
         observe::key_unavailable(&self.target.provider, key);
     }
 
