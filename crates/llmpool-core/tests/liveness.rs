@@ -417,7 +417,7 @@ impl Run {
         for waiting in self.waiting.values().filter(|waiting| !waiting.is_woken) {
             let request = waiting.request;
             prop_assert!(request.deadline > self.now, "{request:?} waits past its deadline");
-            prop_assert!(!self.waits_in_vain(&waiting), "{request:?} waits for lost keys");
+            prop_assert!(!self.waits_in_vain(waiting), "{request:?} waits for lost keys");
             let queue = queues.entry((waiting.target, request.constraint)).or_default();
             queue.entry(request.caller.id).or_insert(request);
         }
