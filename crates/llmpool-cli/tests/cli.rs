@@ -144,7 +144,7 @@ async fn exit_code_depends_on_the_failure() {
         (401, 77, "invalid API key"),
         (403, 77, "permission denied"),
         (429, 75, "rate limited"),
-        (402, 75, "quota exhausted"),
+        (402, 75, "no credit left"),
         (503, 75, "overloaded"),
         (500, 1, "server error"),
         (400, 1, "invalid request"),

@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use llmpool_core::limits::{
-    AcquireRequest, Admission, AdmissionOutcome, Caller, CooldownReason, Demand, Grant, KeyConstraint, KeyId,
-    KeyLimits, LimitScope, Limiter, Limits, ProvisionalCooldown, QuotaGroupId, RateLimit, RefusalWait,
-    TargetId, TargetLimits, Ticket,
+    AcquireRequest, Admission, AdmissionOutcome, Caller, CooldownReason, Demand, Grant, KeyAvailability,
+    KeyConstraint, KeyId, KeyLimits, LimitScope, Limiter, Limits, ProvisionalCooldown, QuotaGroupId,
+    RateLimit, RefusalWait, TargetId, TargetLimits, Ticket,
 };
 use llmpool_core::time::Timestamp;
 use proptest::prelude::*;
@@ -143,11 +143,12 @@ fn subset(keys: &[KeyId], bits: u8) -> Vec<KeyId> {
 }
 
 fn reason(choice: u8) -> CooldownReason {
-    match choice % 5 {
+    match choice % 6 {
         0 => CooldownReason::Throttled,
         1 => CooldownReason::Unclear,
         2 => CooldownReason::Invalid,
         3 => CooldownReason::NoQuota,
+        4 => CooldownReason::NoQuotaUntil,
         _ => CooldownReason::Forbidden,
     }
 }
@@ -348,7 +349,7 @@ impl Run {
             Action::SetCooldown(key, choice, pause) => {
                 let key = self.keys[*key];
                 let until = self.now + millis(*pause);
-                self.change(|limiter, now| limiter.set_cooldown(key, reason(choice % 4), until, now));
+                self.change(|limiter, now| limiter.set_cooldown(key, reason(choice % 5), until, now));
             }
             Action::SetLimits(index, limits) => {
                 let target = self.targets[index.index(self.targets.len())];
@@ -416,6 +417,7 @@ impl Run {
         for waiting in self.waiting.values().filter(|waiting| !waiting.is_woken) {
             let request = waiting.request;
             prop_assert!(request.deadline > self.now, "{request:?} waits past its deadline");
+            prop_assert!(!self.waits_in_vain(waiting), "{request:?} waits for lost keys");
             let queue = queues.entry((waiting.target, request.constraint)).or_default();
             queue.entry(request.caller.id).or_insert(request);
         }
@@ -461,6 +463,24 @@ impl Run {
             );
         }
         Ok(())
+    }
+
+    /// Returns whether a request that does not wait for keys waits although all keys are lost beyond its deadline.
+    fn waits_in_vain(&self, waiting: &Waiting) -> bool {
+        let Waiting { request, target, .. } = waiting;
+        let mut limiter = self.admission.limiter().clone();
+        let keys = limiter.keys_of(*target).iter();
+        let are_all_lost = keys
+            .filter(|key| limiter.allows(request.constraint, **key))
+            .all(|key| match limiter.key_availability_at(*target, *key, self.now) {
+                KeyAvailability::Disabled => true,
+                KeyAvailability::NoQuota(until)
+                | KeyAvailability::Invalid(until)
+                | KeyAvailability::Forbidden(until) => until > self.now,
+                _ => false,
+            });
+        let lost = limiter.lost_keys(*target, request.constraint, self.now);
+        !request.wait_for_keys && are_all_lost && lost.is_some_and(|lost| !lost.return_by(request.deadline))
     }
 
     /// Returns whether the head of another queue waits for tokens of the key, or might.

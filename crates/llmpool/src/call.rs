@@ -405,7 +405,7 @@ impl<'a> Call<'a> {
             }
             Some(KeyAction::Ignore) | None => (None, named),
         };
-        permit.record_refusal(status_policy::cooldown_reason(failure.kind, scope), wait);
+        permit.record_refusal(status_policy::cooldown_reason(failure, scope), wait);
         observe::key_unavailable(&self.target.provider, key);
     }
 
@@ -442,7 +442,8 @@ impl<'a> Call<'a> {
             Blame::Request => None,
             Blame::Target | Blame::Network => failure.retry_after,
         };
-        self.failure_error(*failure, wait)
+        let is_out_of_quota = failure.kind == FailureKind::NoQuota;
+        self.failure_error(*failure, wait, is_out_of_quota)
     }
 
     /// Returns the error of a call that gets no permit: the failure of the last attempt or, if no attempt was made,
@@ -450,16 +451,28 @@ impl<'a> Call<'a> {
     fn reject(&mut self, rejection: Rejection) -> Error {
         let error = rejection::rejection_error(rejection, clock::now());
         match self.last_failure.take() {
-            Some(failure) => self.failure_error(*failure, error.retry_in()),
+            Some(failure) => {
+                let quota = ErrorKind::Attempt(FailureKind::NoQuota);
+                let is_out_of_quota = failure.kind == FailureKind::NoQuota && error.kind() == quota;
+                self.failure_error(*failure, error.retry_in(), is_out_of_quota)
+            }
             None => error.with_report(self.take_report()),
         }
     }
 
-    fn failure_error(&mut self, failure: Failure, retry_in: Option<Duration>) -> Error {
+    /// Returns the error for the failure of the last attempt. `is_out_of_quota`: whether an exhausted quota is also the
+    /// reason why the call makes no further attempt.
+    fn failure_error(
+        &mut self,
+        failure: Failure,
+        retry_in: Option<Duration>,
+        is_out_of_quota: bool,
+    ) -> Error {
         let retry_in = retry_in.or(failure.retry_after);
         let error = Error::from_failure(failure).with_report(self.take_report());
         match retry_in {
             Some(wait) => error.with_retry_in(wait),
+            None if is_out_of_quota => error.without_credit(),
             None => error,
         }
     }

@@ -14,6 +14,10 @@ use crate::base_url::BaseUrlError;
 use crate::provider_file::ProviderFileError;
 use crate::report::{AttemptReport, CallReport};
 
+/// What to do about a failed call if no key has credit left.
+pub(crate) const ADD_CREDIT: &str =
+    "add credit at the provider, or add a key of another account; llmpool status shows each key";
+
 /// The error of a failed call or of an invalid configuration.
 pub struct Error(Box<Inner>);
 
@@ -76,10 +80,17 @@ impl Error {
             None => failure.kind.as_str().to_owned(),
         };
         let mut error = Self::new(ErrorKind::Attempt(failure.kind), message);
-        error.0.help = failure.help().map(str::to_owned);
+        let add_credit = (failure.kind == FailureKind::NoQuota).then_some(ADD_CREDIT);
+        error.0.help = failure.help().or(add_credit).map(str::to_owned);
         error.0.retry_in = failure.retry_after;
         error.0.failure = Some(failure);
         error
+    }
+
+    /// Replaces the message of an error that an exhausted quota without a known end has caused.
+    pub(crate) fn without_credit(mut self) -> Self {
+        "no credit left".clone_into(&mut self.0.message);
+        self
     }
 
     /// Sets the underlying error, which [`source`](std::error::Error::source) returns.

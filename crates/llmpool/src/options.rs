@@ -33,7 +33,7 @@ pub struct CallOptions {
     ///
     /// Default: `false`. The call then fails at once, with the earliest time at which a key may recover as
     /// [`Error::retry_in`](crate::Error::retry_in), if that time is known. Calls always wait for throttled
-    /// keys.
+    /// keys, and for keys without quota if the provider has named a time before the deadline at which it returns.
     pub wait_for_keys: bool,
 }
 

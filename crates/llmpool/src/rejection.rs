@@ -8,7 +8,7 @@ use llmpool_core::limits::LimitKind;
 use llmpool_core::limits::{Unsatisfiable, WaitReason};
 use llmpool_core::time::Timestamp;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{ADD_CREDIT, Error, ErrorKind};
 use crate::limits::{MAX_WAITING, Rejection};
 
 /// A wait of ten years or more counts as infinite.
@@ -36,6 +36,13 @@ pub(crate) fn rejection_error(rejection: Rejection, now: Timestamp) -> Error {
             match why {
                 WaitReason::KeysUnavailable(KeyAvailability::Disabled) => {
                     return error.with_help("enable a key");
+                }
+                WaitReason::KeysUnavailable(KeyAvailability::NoQuota(_)) => {
+                    let error = match ready_at {
+                        Some(_) => error,
+                        None => Error::new(kind, "no key has credit left"),
+                    };
+                    (error.with_help(ADD_CREDIT), ready_at)
                 }
                 _ => (error, ready_at),
             }

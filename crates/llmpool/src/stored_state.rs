@@ -101,7 +101,7 @@ impl StoredKeyState {
     pub(crate) fn from_cooldown(reason: CooldownReason) -> Option<Self> {
         match reason {
             CooldownReason::Throttled | CooldownReason::Unclear => Some(Self::Throttled),
-            CooldownReason::NoQuota => Some(Self::NoQuota),
+            CooldownReason::NoQuota | CooldownReason::NoQuotaUntil => Some(Self::NoQuota),
             CooldownReason::Invalid => Some(Self::Invalid),
             CooldownReason::Forbidden | CooldownReason::Overloaded | CooldownReason::Broken => None,
         }

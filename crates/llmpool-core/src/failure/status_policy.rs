@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use super::{Blame, Certainty, Failure, FailureKind};
-use crate::limits::CooldownReason;
+use crate::limits::{CooldownReason, RefusalWait};
 
 /// The reaction to an HTTP status: what happens to the key that the request used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,15 +93,17 @@ impl StatusPolicy {
     }
 }
 
-/// Returns the cooldown reason for a key that is to blame for a failure of the given kind. `scope` is the
-/// scope of the action that is configured for the failure's HTTP status, or `None` if no action is
-/// configured.
-pub fn cooldown_reason(kind: FailureKind, scope: Option<KeyScope>) -> CooldownReason {
-    match (kind, scope) {
+/// Returns the cooldown reason for a key that is to blame for a failure. `scope` is the scope of the action that
+/// is configured for the failure's HTTP status, or `None` if no action is configured. A configured pause is no
+/// known end of missing quota: only the provider knows it.
+pub fn cooldown_reason(failure: &Failure, scope: Option<KeyScope>) -> CooldownReason {
+    let wait = RefusalWait::new(failure.retry_after, failure.is_limit_reset);
+    match (failure.kind, scope) {
         (_, Some(KeyScope::Model)) | (FailureKind::PermissionDenied, None) => CooldownReason::Forbidden,
         (FailureKind::PermissionDenied, Some(KeyScope::Key)) | (FailureKind::InvalidKey, _) => {
             CooldownReason::Invalid
         }
+        (FailureKind::NoQuota, _) if matches!(wait, RefusalWait::Exact(_)) => CooldownReason::NoQuotaUntil,
         (FailureKind::NoQuota, _) => CooldownReason::NoQuota,
         _ => CooldownReason::Throttled,
     }
@@ -116,6 +118,28 @@ mod tests {
             status: Some(status),
             certainty: Certainty::Ambiguous,
             ..Failure::new(kind)
+        }
+    }
+
+    #[test]
+    fn only_the_provider_names_the_end_of_missing_quota() {
+        let named = |retry_after: Option<u64>| Failure {
+            retry_after: retry_after.map(Duration::from_secs),
+            ..Failure::new(FailureKind::NoQuota)
+        };
+        let reset = Failure {
+            is_limit_reset: true,
+            ..named(Some(5))
+        };
+        for (failure, scope, expected) in [
+            (named(Some(5)), None, CooldownReason::NoQuotaUntil),
+            (named(Some(5)), Some(KeyScope::Key), CooldownReason::NoQuotaUntil),
+            (named(Some(0)), None, CooldownReason::NoQuota),
+            (named(None), Some(KeyScope::Key), CooldownReason::NoQuota),
+            (named(Some(5)), Some(KeyScope::Model), CooldownReason::Forbidden),
+            (reset, None, CooldownReason::NoQuota),
+        ] {
+            assert_eq!(cooldown_reason(&failure, scope), expected, "{failure:?}");
         }
     }
 

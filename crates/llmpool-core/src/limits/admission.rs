@@ -153,12 +153,16 @@ impl<W: Clone> Admission<W> {
     }
 
     /// Returns a lower bound on the time at which a new request for the target, arriving at `now`, could be
-    /// granted after the requests that are already waiting.
+    /// granted after the requests that are already waiting. [`Timestamp::MAX`] if that is unknown because no key has
+    /// quota.
     pub fn earliest(&mut self, target: TargetId, now: Timestamp) -> Timestamp {
+        let lost = self.limiter.lost_keys(target, KeyConstraint::Any, now);
+        let by_keys = lost.map_or(now, |lost| lost.ready_at().unwrap_or(Timestamp::MAX));
         let queue = &self.queues[target.index()];
         let ahead = queue.ahead(KeyConstraint::Any, Caller::default(), Ticket(u64::MAX));
         self.limiter
             .earliest(target, Demand::ONE, ahead, KeyConstraint::Any, now)
+            .max(by_keys)
     }
 
     /// Returns what the first waiting request of a target waits for. Considers only requests that may use any
@@ -239,10 +243,8 @@ impl<W: Clone> Admission<W> {
         if let Some(why) = self.limiter.unsatisfiable(target, demand, constraint) {
             return Some(Rejection::Unsatisfiable(why));
         }
-        if !request.wait_for_keys
-            && let Some(first) = self.limiter.lost_keys(target, constraint, now)
-        {
-            return Some(Rejection::no_usable_key(first));
+        if let Some(rejection) = self.rejection_without_keys(target, request, now) {
+            return Some(rejection);
         }
         let ahead = self.queues[target.index()].ahead(constraint, request.caller, request.ticket);
         let ready_at = self.limiter.earliest(target, demand, ahead, constraint, now);
@@ -251,6 +253,21 @@ impl<W: Clone> Admission<W> {
         }
         let is_full = self.waiting(target) >= MAX_WAITING;
         is_full.then_some(Rejection::QueueFull { ready_at })
+    }
+
+    /// Returns the rejection of a request none of whose keys is expected to return by its deadline, unless the request
+    /// waits for keys.
+    fn rejection_without_keys(
+        &mut self,
+        target: TargetId,
+        request: &AcquireRequest,
+        now: Timestamp,
+    ) -> Option<Rejection> {
+        if request.wait_for_keys {
+            return None;
+        }
+        let lost = self.limiter.lost_keys(target, request.constraint, now)?;
+        (!lost.return_by(request.deadline)).then(|| Rejection::no_usable_key(lost))
     }
 
     fn too_late(

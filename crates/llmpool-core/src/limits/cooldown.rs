@@ -14,8 +14,10 @@ pub enum CooldownReason {
     /// The provider refused a request, perhaps because of a rate limit. Handled like `Throttled`, except that
     /// no request rate is inferred from the refusal.
     Unclear,
-    /// The account of the key has no quota or credit left.
+    /// The account of the key has no quota or credit left. Nothing is known about the time at which it returns.
     NoQuota,
+    /// The account of the key has no quota or credit left until a time that the provider has named.
+    NoQuotaUntil,
     /// The provider rejects the key for every model.
     Invalid,
     /// The provider rejects the key for one model, but may accept it for other models.
@@ -34,7 +36,7 @@ impl CooldownReason {
         let (first, longest) = match self {
             Self::Throttled | Self::Unclear | Self::Overloaded => (1, 60),
             Self::Broken => (5, 60),
-            Self::NoQuota => (30, 3600),
+            Self::NoQuota | Self::NoQuotaUntil => (30, 3600),
             Self::Invalid | Self::Forbidden => (60, 3600),
         };
         (Duration::from_secs(first), Duration::from_secs(longest))
@@ -43,7 +45,13 @@ impl CooldownReason {
     /// Returns whether a cooldown for this reason applies to the whole quota group of a key rather than to
     /// the key alone.
     pub(super) fn is_of_group(self) -> bool {
-        self == Self::NoQuota
+        matches!(self, Self::NoQuota | Self::NoQuotaUntil)
+    }
+
+    /// Returns whether requests can be expected to be served after the cooldown. Otherwise its end is only the time
+    /// of a test.
+    pub(super) fn has_known_end(self) -> bool {
+        !matches!(self, Self::NoQuota | Self::Invalid | Self::Forbidden)
     }
 
     /// Returns whether, after a cooldown for this reason, an attempt must succeed before the key, quota group

@@ -28,6 +28,32 @@ pub struct Wait {
     pub why: WaitReason,
 }
 
+/// Keys of which none is usable, some of them for a reason that may not end by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostKeys {
+    /// The state of the key that returns first. If no time of return is known, of the key that is tested first.
+    pub first: KeyAvailability,
+    /// The time at which the first key returns: the end of a pause, of a limit, or of missing quota that the provider
+    /// has named. `None` if no such time is known.
+    pub returns_at: Option<Timestamp>,
+}
+
+impl LostKeys {
+    /// Returns whether a key is expected to return by `deadline`.
+    pub fn return_by(self, deadline: Timestamp) -> bool {
+        self.returns_at.is_some_and(|at| at <= deadline)
+    }
+
+    /// Returns the time at which the first key returns or, if it was rejected, is tested. `None` for missing quota
+    /// without a known end: a test shows nothing about it.
+    pub fn ready_at(self) -> Option<Timestamp> {
+        self.returns_at.or(match self.first {
+            KeyAvailability::NoQuota(_) => None,
+            first => first.until(),
+        })
+    }
+}
+
 /// What a denied request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitReason {

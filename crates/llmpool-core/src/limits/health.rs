@@ -77,17 +77,12 @@ impl Health {
     /// Returns what keeps attempts from starting: a cooldown, or the wait for the outcome of probes.
     #[inline(always)]
     pub(super) fn obstacle(&self, now: Timestamp) -> Option<Obstacle> {
-        let (until, _) = self.cooldown?;
+        let (until, reason) = self.cooldown?;
         let obstacle = match self.probes {
-            0 => Obstacle {
-                is_lost: true,
-                ..Obstacle::until(until)
-            },
+            0 if reason.has_known_end() => Obstacle::until(until),
+            0 => Obstacle::lost_until(until),
             probes if probes < 1 << self.unanswered => return None,
-            _ => Obstacle {
-                may_end_early: true,
-                ..Obstacle::until(self.next_probe_at)
-            },
+            _ => Obstacle::until(self.next_probe_at).or_earlier(true),
         };
         Some(obstacle).filter(|obstacle| obstacle.until > now)
     }
@@ -169,11 +164,14 @@ impl Health {
             None => return None,
         };
         let until = (now + duration).max(self.cooldown_until().unwrap_or(Timestamp::ZERO));
-        if let Some((end, _)) = &mut self.cooldown
+        if let Some((end, known)) = &mut self.cooldown
             && is_late
             && self.probes == 0
         {
             *end = until;
+            if reason == CooldownReason::NoQuotaUntil {
+                *known = reason;
+            }
             return None;
         }
         self.start_cooldown(reason, until);
@@ -273,13 +271,11 @@ mod tests {
     #[test]
     fn cooldown_keeps_attempts_waiting_until_its_end() {
         let health = refused(CooldownReason::NoQuota);
-        let obstacle = Obstacle {
-            is_lost: true,
-            ..Obstacle::until(at(60))
-        };
-        assert_eq!(health.obstacle(at(59)), Some(obstacle));
+        assert_eq!(health.obstacle(at(59)), Some(Obstacle::lost_until(at(60))));
         assert_eq!(health.obstacle(at(60)), None);
         assert_eq!(Health::default().obstacle(at(0)), None);
+        let health = refused(CooldownReason::NoQuotaUntil);
+        assert_eq!(health.obstacle(at(59)), Some(Obstacle::until(at(60))));
     }
 
     #[test]
@@ -297,10 +293,7 @@ mod tests {
         assert!(health.begin_attempt(false, at(60)));
         assert!(health.is_probing() && !health.is_healthy());
         assert_eq!(health.cooldown_until(), None);
-        let obstacle = Obstacle {
-            may_end_early: true,
-            ..Obstacle::until(at(65))
-        };
+        let obstacle = Obstacle::until(at(65)).or_earlier(true);
         assert_eq!(health.obstacle(at(64)), Some(obstacle));
         assert_eq!(health.obstacle(at(65)), None);
         let epoch = health.epoch();
@@ -368,6 +361,28 @@ mod tests {
             assert_eq!(health.cooldown_until(), Some(at(until)), "{duration:?}");
             assert_eq!((health.epoch(), health.default_cooldowns), (epoch, 0));
         }
+    }
+
+    #[test]
+    fn named_end_of_missing_credit_stays_known() {
+        use CooldownReason::{NoQuota, NoQuotaUntil};
+        for (first, late, wait, expected) in [
+            (NoQuota, NoQuotaUntil, seconds(20), (60, NoQuotaUntil)),
+            (NoQuota, NoQuotaUntil, seconds(100), (110, NoQuotaUntil)),
+            (NoQuotaUntil, NoQuota, None, (60, NoQuotaUntil)),
+        ] {
+            let mut health = refused(first);
+            health.record_refusal(health.epoch() - 1, late, wait, at(10));
+            let (until, reason) = expected;
+            assert_eq!(health.cooldown(), Some((at(until), reason)), "{first:?} {late:?}");
+        }
+        let mut health = refused(NoQuotaUntil);
+        refuse(&mut health, NoQuota, None, at(60));
+        assert_eq!(
+            health.cooldown(),
+            Some((at(90), NoQuota)),
+            "the probe was refused"
+        );
     }
 
     #[test]

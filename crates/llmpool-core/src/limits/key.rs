@@ -90,7 +90,7 @@ impl KeyAvailability {
             | CooldownReason::Unclear
             | CooldownReason::Overloaded
             | CooldownReason::Broken => Self::Throttled(until),
-            CooldownReason::NoQuota => Self::NoQuota(until),
+            CooldownReason::NoQuota | CooldownReason::NoQuotaUntil => Self::NoQuota(until),
             CooldownReason::Invalid => Self::Invalid(until),
             CooldownReason::Forbidden => Self::Forbidden(until),
         }

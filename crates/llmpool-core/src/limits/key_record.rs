@@ -40,10 +40,7 @@ impl KeyRecord {
     /// Returns what keeps the key from being used for `demand`, apart from its quota group and model denials.
     #[inline(always)]
     pub(super) fn obstacle(&self, demand: Demand, now: Timestamp) -> Option<Obstacle> {
-        let disabled = self.disabled.then_some(Obstacle {
-            is_lost: true,
-            ..Obstacle::until(Timestamp::MAX)
-        });
+        let disabled = self.disabled.then_some(Obstacle::lost_until(Timestamp::MAX));
         Obstacle::both(disabled, self.subject.obstacle(demand, now))
     }
 }

@@ -299,8 +299,8 @@ impl KeySet {
                 of_key.behind(group.obstacle(demand, table, now))
             }
         };
-        let group = group.or_else(|| self.ready.next_recheck()).unwrap_or_default();
-        let key = key.unwrap_or_else(|| self.groups[group].next_recheck());
+        let group = group.or_else(|| self.ready.next_item()).unwrap_or_default();
+        let key = key.unwrap_or_else(|| self.groups[group].next_item());
         Some((readiness, KeyPlace { group, key }))
     }
 

@@ -120,10 +120,12 @@ impl LimitSet {
     /// Returns what keeps an attempt with this demand from starting: a limit that is reached, or occupied slots.
     pub(super) fn obstacle(&self, demand: Demand, now: Timestamp) -> Option<Obstacle> {
         let slot = (!self.has_slot()).then_some(Obstacle::OCCUPIED);
-        let reached = self.available_at(demand, now).map(|(until, kind)| Obstacle {
-            limit: Some(kind),
-            may_end_early: kind == LimitKind::Tokens && self.may_regain_tokens(),
-            ..Obstacle::until(until)
+        let reached = self.available_at(demand, now).map(|(until, kind)| {
+            let may_end_early = kind == LimitKind::Tokens && self.may_regain_tokens();
+            Obstacle {
+                limit: Some(kind),
+                ..Obstacle::until(until).or_earlier(may_end_early)
+            }
         });
         Obstacle::both(slot, reached)
     }

@@ -49,7 +49,7 @@ pub use self::affinity::{Affinity, AffinityError, MAX_RECORDED};
 pub use self::bucket::Bucket;
 pub use self::cooldown::{CooldownReason, RefusalWait};
 pub use self::demand::Demand;
-pub use self::denial::{Denial, Unsatisfiable, Wait, WaitReason};
+pub use self::denial::{Denial, LostKeys, Unsatisfiable, Wait, WaitReason};
 pub use self::fairness::Caller;
 pub use self::grant::Grant;
 pub use self::key::{KeyAvailability, KeyId, KeyLimits};

@@ -118,10 +118,7 @@ impl ObservedLimits {
             let until = self.paused_until(now)?;
             // The outcome of a probe is awaited, or the refusal may be reverted.
             let may_end_early = until > run.until || self.unconfirmed.is_some();
-            return Some(Obstacle {
-                may_end_early,
-                ..Obstacle::until(until)
-            });
+            return Some(Obstacle::until(until).or_earlier(may_end_early));
         }
         let rate = self.rate?;
         let missing = (1.0 - self.level_now(rate, now)).max(0.0);

@@ -3,7 +3,7 @@
 //!
 //! All costs are logarithmic in the number of items.
 //!
-//! Invariant: `usable`, `rechecks` and the counts agree with `items`.
+//! Invariant: `usable`, `returns`, `rechecks` and the counts agree with `items`.
 
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -47,6 +47,34 @@ pub(super) struct Readiness {
 }
 
 impl Readiness {
+    /// Returns whether the end of an attempt in flight may make the item usable.
+    #[inline(always)]
+    pub(super) fn may_end_early(&self) -> bool {
+        self.load.is_none() && self.wait.may_end_early()
+    }
+
+    /// Returns the time at which the item is expected to become usable without an event. [`Timestamp::MAX`] if it is
+    /// usable, or if there is no such time.
+    #[inline(always)]
+    fn returns_at(&self) -> Timestamp {
+        if self.load.is_some() || self.wait.may_end_early() {
+            Timestamp::MAX
+        } else {
+            self.wait.returns_at
+        }
+    }
+
+    /// Returns the time at which the readiness may change without an event, or [`Timestamp::MAX`] if there is no such
+    /// time other than [`returns_at`](Self::returns_at).
+    #[inline(always)]
+    fn recheck_at(&self) -> Timestamp {
+        if self.wait.until == self.returns_at() {
+            Timestamp::MAX
+        } else {
+            self.wait.until
+        }
+    }
+
     /// Returns the readiness of an item that `obstacle` keeps from being used, in addition to what already does.
     #[inline(always)]
     pub(super) fn behind(self, obstacle: Option<Obstacle>) -> Self {
@@ -65,11 +93,12 @@ pub(super) struct ReadyIndex {
     items: Vec<Readiness>,
     /// The usable items.
     usable: BTreeSet<(Load, usize)>,
-    /// The items whose readiness may change without an event, and when.
+    /// The items that are expected to become usable without an event, and when.
+    returns: BTreeSet<(Timestamp, usize)>,
+    /// The items whose readiness may change without an event at another time than in `returns`, and when.
     rechecks: BTreeSet<(Timestamp, usize)>,
     /// Number of items that may become usable because an attempt in flight ends.
     early: usize,
-    lost: usize,
     barred: usize,
 }
 
@@ -95,16 +124,20 @@ impl ReadyIndex {
             }
             self.usable.extend(readiness.load.map(|load| (load, item)));
         }
-        let (old, new) = (before.wait, readiness.wait);
-        if old.until != new.until {
-            self.rechecks.remove(&(old.until, item));
-            if new.until != Timestamp::MAX {
-                self.rechecks.insert((new.until, item));
-            }
-        }
+        move_item(
+            &mut self.returns,
+            item,
+            before.returns_at(),
+            readiness.returns_at(),
+        );
+        move_item(
+            &mut self.rechecks,
+            item,
+            before.recheck_at(),
+            readiness.recheck_at(),
+        );
         let count = |count: &mut usize, was, is| *count = *count + usize::from(is) - usize::from(was);
-        count(&mut self.early, old.may_end_early, new.may_end_early);
-        count(&mut self.lost, old.is_lost, new.is_lost);
+        count(&mut self.early, before.may_end_early(), readiness.may_end_early());
         count(&mut self.barred, before.is_barred, readiness.is_barred);
     }
 
@@ -112,10 +145,18 @@ impl ReadyIndex {
     /// current readiness to [`set`](Self::set).
     #[inline(always)]
     pub(super) fn pop_due(&mut self, now: Timestamp) -> Option<usize> {
-        let (_, item) = *self.rechecks.first().filter(|(at, _)| *at <= now)?;
-        self.rechecks.pop_first();
-        self.items[item].wait.until = Timestamp::MAX;
-        Some(item)
+        for (times, is_return) in [(&mut self.rechecks, false), (&mut self.returns, true)] {
+            if let Some(&(_, item)) = times.first().filter(|(at, _)| *at <= now) {
+                times.pop_first();
+                let wait = &mut self.items[item].wait;
+                wait.until = Timestamp::MAX;
+                if is_return {
+                    wait.returns_at = Timestamp::MAX;
+                }
+                return Some(item);
+            }
+        }
+        None
     }
 
     /// Returns the least loaded usable item that satisfies `fits`. `only`: the item to which the search is
@@ -128,24 +169,44 @@ impl ReadyIndex {
         }
     }
 
-    /// Returns the item whose readiness may change next without an event.
-    pub(super) fn next_recheck(&self) -> Option<usize> {
-        self.rechecks.first().map(|(_, item)| *item)
+    /// Returns the item that is expected to become usable first or, if none is, the one whose readiness may change
+    /// next without an event.
+    pub(super) fn next_item(&self) -> Option<usize> {
+        let (returns, recheck) = (self.returns.first(), self.rechecks.first());
+        let next = if self.usable.is_empty() && self.early == 0 {
+            returns.or(recheck)
+        } else {
+            returns.into_iter().chain(recheck).min()
+        };
+        next.map(|(_, item)| *item)
     }
 
     /// Returns the readiness of all items together.
     pub(super) fn readiness(&self) -> Readiness {
-        let load = self.usable.first().map(|(load, _)| *load);
-        let next = self.rechecks.first();
+        let first = |times: &BTreeSet<_>| times.first().map_or(Timestamp::MAX, |(at, _)| *at);
+        let (returns_at, recheck_at) = (first(&self.returns), first(&self.rechecks));
+        let wait = Obstacle {
+            until: returns_at.min(recheck_at),
+            limit: None,
+            returns_at,
+        };
         Readiness {
-            load,
-            wait: Obstacle {
-                until: next.map_or(Timestamp::MAX, |(at, _)| *at),
-                limit: None,
-                may_end_early: load.is_none() && self.early > 0,
-                is_lost: self.lost == self.items.len(),
-            },
+            load: self.usable.first().map(|(load, _)| *load),
+            wait: wait.or_earlier(self.early > 0),
             is_barred: self.barred > 0,
+        }
+    }
+}
+
+/// Changes the time of an item. [`Timestamp::MAX`]: none.
+#[inline(always)]
+fn move_item(times: &mut BTreeSet<(Timestamp, usize)>, item: usize, from: Timestamp, to: Timestamp) {
+    if from != to {
+        if from != Timestamp::MAX {
+            times.remove(&(from, item));
+        }
+        if to != Timestamp::MAX {
+            times.insert((to, item));
         }
     }
 }
@@ -153,6 +214,8 @@ impl ReadyIndex {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     /// The load of an item: attempts in flight, weight, last use.
@@ -171,7 +234,7 @@ mod tests {
         fn index_agrees_with_its_items(
             weights in prop::collection::vec(prop_oneof![1_u32..5, 990_u32..=1000], 1..20),
             steps in prop::collection::vec(
-                (any::<prop::sample::Index>(), prop_oneof![0_u32..6, 980_u32..1010], any::<[bool; 4]>(), 0_u64..10),
+                (any::<prop::sample::Index>(), prop_oneof![0_u32..6, 980_u32..1010], any::<[bool; 5]>(), 0_u64..10),
                 0..100,
             ),
         ) {
@@ -179,15 +242,18 @@ mod tests {
             let mut index = ReadyIndex::new(items.len());
             let mut readiness = index.items.clone();
             let mut now = 0;
-            for (seq, (which, load, [is_usable, is_lost, is_barred, may_end_early], time)) in steps.into_iter().enumerate() {
+            for (seq, (which, load, [is_usable, is_lost, is_later, is_barred, is_early], time)) in steps.into_iter().enumerate() {
                 let item = which.index(items.len());
                 items[item].0 = load;
                 items[item].2 = seq as u64;
                 let (in_flight, weight, last_used) = items[item];
                 let until = if time == 0 { Timestamp::MAX } else { Timestamp::from_nanos(now + time) };
                 let load = is_usable.then(|| Load::new(in_flight, weight, last_used));
-                let is_lost = is_lost && !is_usable;
-                let wait = Obstacle { may_end_early, is_lost, ..Obstacle::until(until) };
+                let wait = if is_lost { Obstacle::lost_until(until) } else { Obstacle::until(until) };
+                let mut wait = wait.or_earlier(is_early);
+                if is_later && until != Timestamp::MAX {
+                    wait.returns_at = until + Duration::from_nanos(3);
+                }
                 readiness[item] = Readiness { load, wait, is_barred };
                 index.set(item, readiness[item]);
                 // `min_by` returns the first of equal items, and only unused items are equal.
@@ -201,20 +267,26 @@ mod tests {
                 let next = |readiness: &[Readiness]| readiness.iter().map(|item| item.wait.until).min();
                 let any = |holds: fn(&Readiness) -> bool| readiness.iter().any(holds);
                 let load = least(false).and_then(|item| readiness[item].load);
-                prop_assert_eq!(index.readiness(), Readiness {
-                    load,
-                    wait: Obstacle {
-                        until: next(&readiness).unwrap(),
-                        limit: None,
-                        may_end_early: load.is_none() && any(|item| item.wait.may_end_early),
-                        is_lost: readiness.iter().all(|item| item.wait.is_lost),
-                    },
-                    is_barred: any(|item| item.is_barred),
-                });
+                let all = index.readiness();
+                prop_assert_eq!((all.load, all.is_barred), (load, any(|item| item.is_barred)));
+                prop_assert_eq!(all.wait.until, next(&readiness).unwrap());
+                if load.is_none() {
+                    let returns_at = readiness.iter().map(|item| item.wait.returns_at).min();
+                    prop_assert_eq!(Some(all.wait.returns_at), returns_at);
+                    let expected = (0..items.len()).min_by_key(|item| (readiness[*item].wait.returns_at, *item));
+                    if all.wait.returns_at != Timestamp::ZERO && all.wait.returns_at != Timestamp::MAX {
+                        prop_assert_eq!(index.next_item(), expected);
+                    }
+                }
                 now += time / 2;
                 while let Some(due) = index.pop_due(Timestamp::from_nanos(now)) {
-                    prop_assert_eq!(Some(readiness[due].wait.until), next(&readiness));
-                    readiness[due].wait.until = Timestamp::MAX;
+                    let wait = &mut readiness[due].wait;
+                    prop_assert!(wait.until.min(wait.returns_at).as_nanos() <= now);
+                    if wait.returns_at <= Timestamp::from_nanos(now) {
+                        *wait = Obstacle::until(Timestamp::MAX);
+                    } else {
+                        wait.until = wait.returns_at;
+                    }
                     index.set(due, readiness[due]);
                 }
                 prop_assert!(next(&readiness).unwrap() > Timestamp::from_nanos(now));

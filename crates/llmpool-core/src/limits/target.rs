@@ -6,7 +6,6 @@ use super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
 use super::key_set::KeySet;
 use super::limit_scope::LimitScope;
 use super::limits::Limits;
-use super::obstacle::Obstacle;
 use super::rate_limit::RateLimit;
 use super::subject::Subject;
 use crate::routing::budget::RetryBudget;
@@ -80,23 +79,18 @@ impl TargetState {
 
     /// Returns why the target denies an attempt, regardless of the key. `None` if the target allows the attempt.
     pub(super) fn denial(&self, demand: Demand, now: Timestamp) -> Option<Denial> {
-        let Obstacle {
-            until,
-            limit,
-            may_end_early,
-            ..
-        } = self.subject.obstacle(demand, now)?;
+        let obstacle = self.subject.obstacle(demand, now)?;
         if let Some((kind, limit)) = self.subject.limit_set.exceeded_limit(demand) {
             return Some(Denial::Unsatisfiable(Unsatisfiable::exceeds(demand, kind, limit)));
         }
-        let why = match limit {
+        let why = match obstacle.limit {
             Some(kind) => WaitReason::Target(kind),
             None if self.subject.health.obstacle(now).is_some() => WaitReason::TargetCooldown,
             None => WaitReason::TargetConcurrency,
         };
         Some(Denial::Wait(Wait {
-            until,
-            slot: may_end_early,
+            until: obstacle.until,
+            slot: obstacle.may_end_early(),
             why,
         }))
     }

@@ -41,7 +41,8 @@ pub struct AcquireRequest {
     /// rejected.
     pub deadline: Timestamp,
     /// Whether the request also waits while no key is usable. Otherwise it is rejected as soon as every key
-    /// that it may use is invalid, out of quota, forbidden or disabled.
+    /// that it may use is invalid, out of quota, forbidden or disabled, unless the provider has named a time before
+    /// the deadline at which quota returns.
     pub wait_for_keys: bool,
 }
 

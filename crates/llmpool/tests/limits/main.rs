@@ -3,6 +3,7 @@
 
 mod fairness;
 mod key_states;
+mod missing_credit;
 mod outages;
 mod restarts;
 mod shared_accounts;

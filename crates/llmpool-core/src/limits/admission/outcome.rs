@@ -1,8 +1,7 @@
 //! Outcomes of a request for a grant: granted, queued or rejected.
 
-use super::super::denial::{Unsatisfiable, WaitReason};
+use super::super::denial::{LostKeys, Unsatisfiable, WaitReason};
 use super::super::grant::Grant;
-use super::super::key::KeyAvailability;
 use crate::time::Timestamp;
 
 /// The outcome of [`Admission::acquire`](super::Admission::acquire) and
@@ -43,12 +42,11 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Returns the rejection of a request that may use only keys that are not usable. `first`: the
-    /// availability of the key that recovers first.
-    pub(super) fn no_usable_key(first: KeyAvailability) -> Self {
+    /// Returns the rejection of a request that may use only these keys.
+    pub(super) fn no_usable_key(lost: LostKeys) -> Self {
         Self::TooLate {
-            ready_at: first.until(),
-            why: WaitReason::KeysUnavailable(first),
+            ready_at: lost.ready_at(),
+            why: WaitReason::KeysUnavailable(lost.first),
         }
     }
 }

@@ -44,14 +44,16 @@ impl<W: Clone> Admission<W> {
         }
     }
 
-    /// Rejects the requests for a target that have no usable key left, unless they wait for keys.
+    /// Rejects the requests for a target none of whose keys is expected to return by their deadline, unless they wait
+    /// for keys.
     fn reject_without_keys(&mut self, target: TargetId, now: Timestamp, wakes: &mut Vec<W>) {
         let queue = &self.queues[target.index()];
         let mut rejected = Vec::new();
         for (constraint, _) in queue.heads() {
-            if let Some(first) = self.limiter.lost_keys(target, constraint, now) {
-                let outcome = AdmissionOutcome::Rejected(Rejection::no_usable_key(first));
+            if let Some(lost) = self.limiter.lost_keys(target, constraint, now) {
+                let outcome = AdmissionOutcome::Rejected(Rejection::no_usable_key(lost));
                 let requests = queue.requests_that_need_keys(constraint);
+                let requests = requests.filter(|request| !lost.return_by(request.deadline));
                 rejected.extend(requests.map(|request| (request, outcome)));
             }
         }
@@ -111,10 +113,12 @@ impl<W: Clone> Admission<W> {
         let outcome = match self.acquire_now(target, &request, Some(position), now) {
             Ok(grant) => AdmissionOutcome::Granted(grant),
             Err(Denial::Unsatisfiable(why)) => AdmissionOutcome::Rejected(Rejection::Unsatisfiable(why)),
-            Err(Denial::Wait(wait)) if !wait.slot && wait.until > request.deadline => {
-                AdmissionOutcome::Rejected(self.too_late(target, &request, Some(wait.until), now))
-            }
             Err(Denial::Wait(wait)) => {
+                if let Some(rejection) = self.rejection_of_head(target, &request, wait, now) {
+                    let outcome = AdmissionOutcome::Rejected(rejection);
+                    self.dismiss(target, &request, outcome, now, wakes);
+                    return;
+                }
                 if wait.why.is_of_target() {
                     self.blocked[target.index()].remove(&head);
                 }
@@ -125,6 +129,23 @@ impl<W: Clone> Admission<W> {
             }
         };
         self.dismiss(target, &request, outcome, now, wakes);
+    }
+
+    /// Returns why a denied queue head stops waiting: it cannot be granted by its deadline, or most likely not.
+    fn rejection_of_head(
+        &mut self,
+        target: TargetId,
+        request: &AcquireRequest,
+        wait: Wait,
+        now: Timestamp,
+    ) -> Option<Rejection> {
+        if wait.slot {
+            return None;
+        }
+        if wait.until > request.deadline {
+            return Some(self.too_late(target, request, Some(wait.until), now));
+        }
+        self.rejection_without_keys(target, request, now)
     }
 
     /// Asks the limiter for a grant, without queueing the request if it is denied. On success, advances the

@@ -80,9 +80,10 @@ impl SetGroup {
         }
     }
 
-    /// Returns the key whose readiness may change next.
-    pub(super) fn next_recheck(&self) -> usize {
-        let next = self.index.as_ref().and_then(|index| index.next_recheck());
+    /// Returns the key that is expected to become usable first or, if none is, the one whose readiness may change
+    /// next.
+    pub(super) fn next_item(&self) -> usize {
+        let next = self.index.as_ref().and_then(|index| index.next_item());
         next.unwrap_or_default()
     }
 

@@ -1,10 +1,11 @@
 //! Determines why a request is denied, and when the request could be granted.
 
 use super::super::demand::Demand;
-use super::super::denial::{Denial, Unsatisfiable, Wait, WaitReason};
+use super::super::denial::{Denial, LostKeys, Unsatisfiable, Wait, WaitReason};
 use super::super::key::KeyAvailability;
 use super::super::key_constraint::KeyConstraint;
 use super::super::limits::LimitKind;
+use super::super::obstacle::Obstacle;
 use super::super::target::{TargetId, TargetState};
 use super::Limiter;
 use crate::time::Timestamp;
@@ -85,7 +86,7 @@ impl Limiter {
         // Keys that were set aside for a larger demand may have room for this one.
         set.take_back(demand, &self.key_table, now);
         let by_key = match set.readiness(demand, constraint, &self.key_table, now) {
-            Some((keys, _)) if keys.load.is_none() && !keys.wait.may_end_early => keys.wait.until,
+            Some((keys, _)) if keys.load.is_none() && !keys.wait.may_end_early() => keys.wait.until,
             _ => now,
         };
         by_target.max(by_key).max(by_rate)
@@ -106,7 +107,7 @@ impl Limiter {
         let Some((keys, next)) = set.readiness(demand, constraint, &self.key_table, now) else {
             return unknown;
         };
-        let slot = keys.load.is_some() || keys.wait.may_end_early;
+        let slot = keys.load.is_some() || keys.wait.may_end_early();
         let obstacle = set.obstacle(next, demand, &self.key_table, now);
         let why = match obstacle.and_then(|obstacle| obstacle.limit) {
             Some(LimitKind::Tokens) => WaitReason::KeyLimits(LimitKind::Tokens),
@@ -121,30 +122,32 @@ impl Limiter {
         Denial::Wait(Wait { until, slot, why })
     }
 
-    /// Returns the state of the key that recovers first if none of the keys that satisfy the constraint is worth
-    /// waiting for: each is disabled, rejected by the provider, or belongs to an account without quota. `None`
-    /// if a key is usable or merely throttled, at a limit, or being probed.
+    /// Returns what is known of the keys that satisfy the constraint if some of them are disabled, rejected by the
+    /// provider, or belong to an account without quota, and no other is usable or being probed. `None` otherwise,
+    /// also if all keys are merely throttled or at a limit.
     pub fn lost_keys(
         &mut self,
         target: TargetId,
         constraint: KeyConstraint,
         now: Timestamp,
-    ) -> Option<KeyAvailability> {
+    ) -> Option<LostKeys> {
         let set = self.targets[target.index()].key_set.as_mut()?;
         let (keys, first) = set.readiness(Demand::ONE, constraint, &self.key_table, now)?;
-        if !keys.wait.is_lost {
+        if keys.load.is_some() || keys.wait.may_end_early() {
             return None;
         }
         let id = set.key(first).id;
-        // The index is not updated when a cooldown ends before a pause of the same key.
-        let state = self.key_availability_at(target, id, now);
-        let is_lost = match state {
-            KeyAvailability::Disabled => true,
-            KeyAvailability::NoQuota(until)
-            | KeyAvailability::Invalid(until)
-            | KeyAvailability::Forbidden(until) => until > now,
-            KeyAvailability::Healthy | KeyAvailability::Throttled(_) | KeyAvailability::Probing => false,
+        let first = self.key_availability_at(target, id, now);
+        let Obstacle {
+            until, returns_at, ..
+        } = keys.wait;
+        let are_some_lost = match first {
+            KeyAvailability::Healthy | KeyAvailability::Throttled(_) | KeyAvailability::Probing => {
+                until < returns_at
+            }
+            _ => true,
         };
-        is_lost.then_some(state)
+        let returns_at = Some(returns_at).filter(|at| *at < Timestamp::MAX);
+        are_some_lost.then_some(LostKeys { first, returns_at })
     }
 }

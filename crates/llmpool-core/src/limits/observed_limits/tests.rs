@@ -90,7 +90,7 @@ impl Key {
 
     fn may_end_early(&self, millis: u64) -> bool {
         let obstacle = self.0.obstacle(at(millis));
-        obstacle.is_some_and(|obstacle| obstacle.may_end_early)
+        obstacle.is_some_and(|obstacle| obstacle.may_end_early())
     }
 
     /// Sends all requests that the pace allows at once, and returns their number.

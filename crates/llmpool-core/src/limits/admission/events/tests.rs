@@ -97,8 +97,12 @@ impl Fixture {
 }
 
 fn one_slot() -> Limits {
+    max_slots(1)
+}
+
+fn max_slots(slots: u32) -> Limits {
     Limits {
-        max_concurrency: Some(1),
+        max_concurrency: Some(slots),
         ..Limits::default()
     }
 }
@@ -397,6 +401,119 @@ fn loss_of_the_last_key_rejects_all_that_do_not_wait_for_keys() {
     // The same on arrival.
     let rejected = fixture.acquire(&hasty(6));
     assert!(matches!(rejected, AdmissionOutcome::Rejected(_)), "{rejected:?}");
+}
+
+/// Returns a hasty request that waits until `deadline`.
+fn hasty_until(ticket: u64, deadline: Timestamp) -> AcquireRequest {
+    AcquireRequest {
+        deadline,
+        wait_for_keys: false,
+        ..request(ticket)
+    }
+}
+
+#[test]
+fn named_end_of_missing_quota_rejects_only_the_deadlines_before_it() {
+    let mut fixture = Fixture::new(2, one_slot());
+    let grants = [fixture.grant(0)];
+    let broke = fixture.keys[1];
+    fixture.admission.change(NOW, &mut Vec::new(), |limiter| {
+        limiter.set_cooldown(broke, CooldownReason::NoQuota, after(30.0), NOW);
+    });
+    let waiting = [
+        request(1),
+        hasty_until(2, after(60.0)),
+        hasty_until(3, after(19.0)),
+        hasty_until(4, after(40.0)),
+    ];
+    waiting.iter().for_each(|request| fixture.wait(request));
+    fixture.wakes.clear();
+    let named = Some(Duration::from_secs(20));
+    let [mut grant] = grants;
+    fixture.admission.change(NOW, &mut fixture.wakes, |limiter| {
+        limiter.record_refusal(&grant, CooldownReason::NoQuotaUntil, named, NOW)
+    });
+    assert_eq!(fixture.wakes, [3]);
+    let first = lost(&mut fixture, &waiting[2]);
+    assert_eq!(first, Some(KeyAvailability::NoQuota(after(20.0))));
+    fixture.admission.change(NOW, &mut fixture.wakes, |limiter| {
+        limiter.release(&mut grant, true, NOW);
+    });
+    // The same on arrival.
+    let late = fixture.acquire(&hasty_until(5, after(19.0)));
+    let expected = Rejection::TooLate {
+        ready_at: Some(after(20.0)),
+        why: WaitReason::KeysUnavailable(KeyAvailability::NoQuota(after(20.0))),
+    };
+    assert_eq!(late, AdmissionOutcome::Rejected(expected));
+    fixture.wait(&hasty_until(6, after(60.0)));
+    assert_eq!(fixture.run(after(20.0)), [(after(20.0), 1)], "one probe");
+    let AdmissionOutcome::Granted(probe) = fixture.poll(&waiting[0]) else {
+        panic!("no probe")
+    };
+    // The refused probe leaves no key with a known end.
+    let now = fixture.now;
+    fixture.admission.change(now, &mut fixture.wakes, |limiter| {
+        limiter.record_refusal(&probe, CooldownReason::NoQuota, None, now)
+    });
+    fixture.wakes.sort_unstable();
+    assert_eq!(fixture.wakes, [2, 4, 6]);
+}
+
+/// Returns a fixture with a key that admits `burst` requests and then one in 100 s, and a key without quota that is
+/// tested after 30 s.
+fn limited_beside_a_lost_key(burst: u32, slots: u32) -> Fixture {
+    let mut fixture = Fixture::new(0, Limits::default());
+    let limited = KeyLimits {
+        limits: RateLimit::new(burst, 0.01).ok().into(),
+        ..KeyLimits::default()
+    };
+    fixture.target = fixture.admission.change(NOW, &mut Vec::new(), |limiter| {
+        let keys = [limiter.add_key(limited), limiter.add_key(KeyLimits::default())];
+        limiter.set_cooldown(keys[1], CooldownReason::NoQuota, after(30.0), NOW);
+        limiter.add_target(&keys, max_slots(slots), NOW)
+    });
+    fixture
+}
+
+fn is_too_late(outcome: AdmissionOutcome, at: Timestamp) -> bool {
+    let ready = Some(at);
+    matches!(outcome, AdmissionOutcome::Rejected(Rejection::TooLate { ready_at, .. }) if ready_at == ready)
+}
+
+#[test]
+fn key_at_a_limit_beyond_the_deadline_is_not_waited_for_beside_a_lost_key() {
+    let mut fixture = limited_beside_a_lost_key(1, 1);
+    let grant = fixture.grant(0);
+    fixture.wait(&hasty_until(1, after(200.0)));
+    let late = fixture.acquire(&hasty_until(2, after(60.0)));
+    assert!(is_too_late(late, after(100.0)), "{late:?}");
+    fixture.wakes.clear();
+    fixture.release(grant);
+    assert!(fixture.wakes.is_empty(), "{:?}", fixture.wakes);
+    assert_eq!(
+        fixture.run(after(30.0)),
+        [(after(30.0), 1)],
+        "the lost key is tested"
+    );
+}
+
+#[test]
+fn head_stops_waiting_when_the_request_before_it_takes_the_last_of_a_limit() {
+    let mut fixture = limited_beside_a_lost_key(2, 1);
+    fixture.grant(0);
+    let (first, second) = (hasty_until(1, after(200.0)), hasty_until(2, after(60.0)));
+    fixture.wait(&first);
+    fixture.wait(&second);
+    fixture.wakes.clear();
+    let target = fixture.target;
+    fixture.admission.change(NOW, &mut fixture.wakes, |limiter| {
+        limiter.set_target_limits(target, max_slots(4), NOW);
+    });
+    assert_eq!(fixture.wakes, [1, 2]);
+    assert!(matches!(fixture.poll(&first), AdmissionOutcome::Granted(_)));
+    let late = fixture.poll(&second);
+    assert!(is_too_late(late, after(100.0)), "{late:?}");
 }
 
 #[test]
