@@ -44,6 +44,7 @@
 //!
 //! | feature | effect |
 //! |---|---|
+//! | `codings` | answers in gzip, deflate, brotli or zstd, which no request asks for; without this feature, such answers are errors |
 //! | `rustls` | connections to `https://` URLs, with rustls and the root certificates of the platform; without this feature, such connections fail |
 //! | `structured` | the module `structured`: JSON schemas for Rust types, made with schemars, and answers parsed as Rust types |
 //! | `tracing` | log records through the crate `tracing`, with the target `llmpool`; without this feature, nothing is logged |

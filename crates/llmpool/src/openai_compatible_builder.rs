@@ -164,10 +164,11 @@ impl OpenAiCompatibleBuilder {
     }
 }
 
-/// Adds the headers `content-type`, `user-agent` and `host` to the configured headers. A configured
-/// `user-agent` is kept.
+/// Adds the headers `accept-encoding`, `content-type`, `user-agent` and `host` to the configured headers. A
+/// configured `user-agent` is kept.
 fn default_headers(mut headers: HeaderMap, uri: &Uri) -> HeaderMap {
     const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("llmpool/", env!("CARGO_PKG_VERSION")));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
     if let Some(host) = uri

@@ -25,12 +25,14 @@ use crate::report::CallReport;
 use crate::stream::{RawEvent, RawEventStream, UNREADABLE_EVENT};
 use crate::target::Target;
 use crate::tokens;
+use crate::transport::CodingFault;
 
 /// A complete, undecoded answer, and the report of the call.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RawResponse {
-    /// The body of the response, exactly as the provider sent it unless [`CallReport::converted`] is set.
+    /// The body of the response, without content coding. Exactly as the provider sent it unless
+    /// [`CallReport::converted`] is set.
     pub body: Bytes,
     /// The report of the call: its attempts, the time it waited for permits, and its token usage.
     pub report: CallReport,
@@ -46,6 +48,7 @@ pub struct RawStream {
     /// content.
     prefix: VecDeque<RawEvent>,
     events: Box<RawEventStream>,
+    coding_fault: CodingFault,
     report: CallReport,
     started: Timestamp,
     /// The body of the request. If the provider reports no usage, the number of prompt tokens is estimated
@@ -108,7 +111,7 @@ pub(crate) async fn stream(
         request_body,
     } = call::run(target, encoder, options).await?;
     match response {
-        AttemptResponse::Stream { prefix, events, .. } => Ok(RawStream {
+        AttemptResponse::Stream { head, prefix, events } => Ok(RawStream {
             provider: target.provider.clone(),
             prefix: prefix.into(),
             report: CallReport {
@@ -116,6 +119,7 @@ pub(crate) async fn stream(
                 ..report
             },
             events,
+            coding_fault: head.coding_fault,
             started,
             request_body,
             ended: false,
@@ -165,7 +169,10 @@ impl RawStream {
         }
         Poll::Ready(match ready!(self.events.poll_event(cx)) {
             Some(Ok(event)) => Some(Ok(event)),
-            Some(Err(failure)) => Some(Err(self.fail_with(failure))),
+            Some(Err(failure)) => {
+                let failure = self.coding_fault.explain(failure);
+                Some(Err(self.fail_with(failure)))
+            }
             None => {
                 self.end();
                 None

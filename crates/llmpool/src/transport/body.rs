@@ -1,4 +1,4 @@
-//! Sends a request over a connection, and reads the body of the response.
+//! Sends a request over a connection, and reads the body of the response, decoded.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,6 +12,7 @@ use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
 
+use super::coding::{BodyDecoder, CodingFault, Undecodable};
 use super::connection::{Connection, SendError};
 use super::party::Party;
 use super::pool::ConnectionPool;
@@ -33,46 +34,92 @@ pub(crate) fn send(
     async move {
         let (response, connection) = sending.await?;
         let (head, incoming) = response.into_parts();
-        let body = Body {
+        let decoder = BodyDecoder::new(&head.headers);
+        let raw = RawBody {
             incoming,
             connection: Some(connection),
             pool,
         };
+        let body = Body { raw, decoder };
         Ok((head, body))
     }
 }
 
-/// The body of a response. Dropping the body before its end closes the connection, which tells the provider
-/// to stop generating. To keep the connection where the end is near, see [`Body::drain_in_background`].
+/// The body of a response, without its content coding. Dropping the body before its end closes the connection,
+/// which tells the provider to stop generating. To keep the connection where the end is near, see
+/// [`Body::drain_in_background`].
 pub(crate) struct Body {
+    raw: RawBody,
+    /// Undoes the content coding. `None` if there is none.
+    decoder: Option<Box<BodyDecoder>>,
+}
+
+/// The body of a response as it was sent.
+struct RawBody {
     incoming: Incoming,
     connection: Option<Box<Connection>>,
     pool: Arc<ConnectionPool>,
 }
 
+/// The body ended early: its connection was lost, or its content coding cannot be decoded, for the reason in
+/// [`Body::coding_fault`].
+#[derive(Debug)]
+pub(crate) struct BodyError;
+
+impl From<Undecodable> for BodyError {
+    fn from(_: Undecodable) -> Self {
+        Self
+    }
+}
+
 impl Body {
     /// Polls for the next bytes of the body. At the end of the body, puts the connection back into its pool
     /// and returns `None`.
-    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
-        let incoming = &mut self.incoming;
-        let data = match &mut self.connection {
-            Some(connection) => ready!(connection.poll_driven(cx, |cx| poll_data(incoming, cx))),
-            None => ready!(poll_data(incoming, cx)),
-        };
-        match &data {
-            Some(Ok(_)) => {}
-            Some(Err(_)) => self.connection = None,
-            None => {
-                if let Some(connection) = self.connection.take() {
-                    self.pool.release(connection);
-                }
-            }
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        match self.decoder {
+            None => self.raw.poll_data(cx),
+            Some(_) => self.poll_decoded(cx),
+        }
+    }
+
+    #[cold]
+    fn poll_decoded(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let data = ready!(self.poll_decoder(cx));
+        if let Some(Err(_)) = data {
+            self.raw.connection = None;
         }
         Poll::Ready(data)
     }
 
+    fn poll_decoder(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        while let Some(decoder) = &mut self.decoder {
+            if let Some(piece) = decoder.next_piece()? {
+                return Poll::Ready(Some(Ok(piece)));
+            }
+            match ready!(self.raw.poll_data(cx)?) {
+                Some(piece) if decoder.is_text(&piece) => {
+                    self.decoder = None;
+                    return Poll::Ready(Some(Ok(piece)));
+                }
+                Some(piece) => decoder.push(piece)?,
+                None => {
+                    decoder.finish()?;
+                    return Poll::Ready(None);
+                }
+            }
+        }
+        self.raw.poll_data(cx)
+    }
+
+    /// Returns what will explain a failure to read the body if its content coding is the cause.
+    pub(crate) fn coding_fault(&self) -> CodingFault {
+        self.decoder
+            .as_ref()
+            .map_or_else(CodingFault::default, |decoder| decoder.fault())
+    }
+
     /// Returns the next bytes of the body if they have already arrived.
-    pub(crate) fn try_data(&mut self) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+    pub(crate) fn try_data(&mut self) -> Poll<Option<Result<Bytes, BodyError>>> {
         self.poll_data(&mut Context::from_waker(Waker::noop()))
     }
 
@@ -104,17 +151,37 @@ impl Body {
 
     /// Returns the names of the host and of the proxy, for error messages.
     pub(crate) fn party(&self) -> Party {
-        self.pool.party()
+        self.raw.pool.party()
     }
 
     /// Returns the next bytes of the body, or `None` at the end of the body.
-    pub(crate) async fn data(&mut self) -> Option<Result<Bytes, hyper::Error>> {
+    pub(crate) async fn data(&mut self) -> Option<Result<Bytes, BodyError>> {
         std::future::poll_fn(|cx| self.poll_data(cx)).await
     }
 }
 
+impl RawBody {
+    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let incoming = &mut self.incoming;
+        let data = match &mut self.connection {
+            Some(connection) => ready!(connection.poll_driven(cx, |cx| poll_data(incoming, cx))),
+            None => ready!(poll_data(incoming, cx)),
+        };
+        match &data {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => self.connection = None,
+            None => {
+                if let Some(connection) = self.connection.take() {
+                    self.pool.release(connection);
+                }
+            }
+        }
+        Poll::Ready(data)
+    }
+}
+
 /// Polls for the next data frame of the body. Skips trailers.
-fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, hyper::Error>>> {
+fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
     loop {
         match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
             Some(Ok(frame)) => {
@@ -122,7 +189,7 @@ fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Resul
                     return Poll::Ready(Some(Ok(data)));
                 }
             }
-            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Err(_)) => return Poll::Ready(Some(Err(BodyError))),
             None => return Poll::Ready(None),
         }
     }

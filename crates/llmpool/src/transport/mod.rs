@@ -9,6 +9,7 @@
 //! bytes of a stream that was dropped after its answer was complete.
 
 mod body;
+mod coding;
 mod connect;
 mod connection;
 mod monitored_io;
@@ -26,6 +27,7 @@ mod tls;
 mod tunnel;
 
 pub(crate) use body::{Body, MAX_DRAIN_BYTES, MAX_DRAIN_TIME, send};
+pub(crate) use coding::CodingFault;
 pub use connect::{BoxIo, Connect, ConnectError, Connected, Io};
 pub(crate) use connection::SendError;
 pub(crate) use net::NetConnector;

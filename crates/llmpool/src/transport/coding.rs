@@ -1,0 +1,229 @@
+//! The content coding of a body: which one its head names, and why a body cannot be decoded.
+//!
+//! Requests ask for `identity`. Some servers and proxies compress all the same, and some name a coding that they do
+//! not use. Therefore the first byte decides whether a body is decoded: text is passed on as it is.
+
+#[cfg(feature = "codings")]
+mod brotli;
+#[cfg(feature = "codings")]
+mod decoder;
+mod error;
+#[cfg(feature = "codings")]
+mod inflate;
+#[cfg(not(feature = "codings"))]
+mod no_decoder;
+#[cfg(feature = "codings")]
+mod zstd;
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use llmpool_core::failure::{Failure, FailureKind};
+
+#[cfg(feature = "codings")]
+use decoder::Decoder;
+use error::CodingError;
+#[cfg(feature = "codings")]
+use error::DecodingError;
+#[cfg(not(feature = "codings"))]
+use no_decoder::Decoder;
+
+/// A content coding that can be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coding {
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+impl Coding {
+    fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "gzip" | "x-gzip" => Self::Gzip,
+            "deflate" => Self::Deflate,
+            "br" => Self::Brotli,
+            "zstd" => Self::Zstd,
+            _ => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+        }
+    }
+}
+
+/// Returns the coding that the head of a response names. `None` if it names none, or only `identity`.
+fn named(headers: &HeaderMap) -> Option<Result<Coding, CodingError>> {
+    headers.get(header::CONTENT_ENCODING)?;
+    let mut names: Vec<String> = Vec::new();
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        let value = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
+        let more = value.split(',').map(str::trim);
+        names.extend(
+            more.filter(|name| !matches!(*name, "" | "identity"))
+                .map(str::to_owned),
+        );
+    }
+    match &names[..] {
+        [] => None,
+        [name] => Some(Coding::from_name(name).ok_or_else(|| CodingError::Unsupported(name.clone()))),
+        _ => Some(Err(CodingError::Several(names))),
+    }
+}
+
+/// Returns whether a body with this first byte is text, although its head names a coding.
+fn is_text(named: &Result<Coding, CodingError>, first: u8) -> bool {
+    match named {
+        Ok(Coding::Gzip) => first != 0x1f,
+        // The magic numbers of frames with and without content.
+        Ok(Coding::Zstd) => first != 0x28 && first >> 4 != 5,
+        // These have no magic number, but no encoder begins an answer with this byte. For brotli it is invalid, and
+        // for deflate it is the start of a character outside ASCII.
+        Ok(Coding::Deflate | Coding::Brotli) | Err(CodingError::Several(_)) => first == b'{',
+        // Such as `utf-8`, which is no coding.
+        Err(_) => first.is_ascii_graphic(),
+    }
+}
+
+/// Undoes the content coding of one body.
+pub(super) struct BodyDecoder {
+    named: Result<Coding, CodingError>,
+    /// `None` before the first byte.
+    decoder: Option<Decoder>,
+    fault: Arc<OnceLock<CodingError>>,
+}
+
+/// The rest of a body is not decoded. The reason is in the [`CodingFault`] of the body.
+#[derive(Debug)]
+pub(super) struct Undecodable;
+
+impl BodyDecoder {
+    /// Creates the decoder for the body of a response with these headers. Returns `None` if the body has no coding.
+    pub(super) fn new(headers: &HeaderMap) -> Option<Box<Self>> {
+        let named = named(headers)?;
+        Some(Box::new(Self {
+            named,
+            decoder: None,
+            fault: Arc::default(),
+        }))
+    }
+
+    pub(super) fn fault(&self) -> CodingFault {
+        CodingFault(Some(self.fault.clone()))
+    }
+
+    /// Returns whether the body is text that needs no decoder. `piece` is the next piece of the body.
+    pub(super) fn is_text(&self, piece: &[u8]) -> bool {
+        let first = piece.first().filter(|_| self.decoder.is_none());
+        first.is_some_and(|first| is_text(&self.named, *first))
+    }
+
+    /// Appends the next piece of the encoded body.
+    pub(super) fn push(&mut self, piece: Bytes) -> Result<(), Undecodable> {
+        if piece.is_empty() {
+            return Ok(());
+        }
+        if self.decoder.is_none() {
+            let decoder = self.named.clone().and_then(Decoder::new);
+            self.decoder = Some(self.checked(decoder)?);
+        }
+        if let Some(decoder) = &mut self.decoder {
+            decoder.push(piece);
+        }
+        Ok(())
+    }
+
+    /// Returns the next decoded piece. Returns `None` if more of the encoded body is needed for it.
+    pub(super) fn next_piece(&mut self) -> Result<Option<Bytes>, Undecodable> {
+        let Some(decoder) = &mut self.decoder else {
+            return Ok(None);
+        };
+        let piece = decoder.next_piece();
+        self.checked(piece)
+    }
+
+    /// Checks that the encoded body may end here.
+    pub(super) fn finish(&mut self) -> Result<(), Undecodable> {
+        let Some(decoder) = &mut self.decoder else {
+            return Ok(());
+        };
+        let end = decoder.finish();
+        self.checked(end)
+    }
+
+    /// Records an error for the readers of the [`CodingFault`].
+    fn checked<T>(&self, result: Result<T, CodingError>) -> Result<T, Undecodable> {
+        result.map_err(|error| {
+            let _ = self.fault.set(error);
+            Undecodable
+        })
+    }
+}
+
+/// The reason why the body of a response was not decoded, which is known once the body has been read.
+///
+/// A reader of a body only finds out that the body ended early, and reports a lost connection.
+#[derive(Clone, Default)]
+pub(crate) struct CodingFault(Option<Arc<OnceLock<CodingError>>>);
+
+impl CodingFault {
+    /// Returns the failure of an answer: `failure` itself, unless the body could not be decoded.
+    pub(crate) fn explain(&self, failure: Failure) -> Failure {
+        let error = self.0.as_ref().and_then(|fault| fault.get());
+        match error {
+            Some(error) if failure.kind == FailureKind::ConnectionLost => {
+                let Failure {
+                    kind, explanation, ..
+                } = error.failure();
+                Failure {
+                    kind,
+                    explanation,
+                    ..failure
+                }
+            }
+            _ => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_needs_no_decoder() {
+        let several = Err(CodingError::Several(Vec::new()));
+        let other = Err(CodingError::Unsupported("utf-8".to_owned()));
+        for (named, encoded, text) in [
+            (Ok(Coding::Gzip), &b"\x1f"[..], &b"{d\n\xef"[..]),
+            (Ok(Coding::Zstd), b"\x28\x50\x5f", b"{d\n\xef"),
+            (Ok(Coding::Deflate), b"\x78\x4bd\x03", b"{"),
+            (Ok(Coding::Brotli), b"\x0bd\x1b", b"{"),
+            (several, b"\x1fd", b"{"),
+            (other, b"\x1f\xff", b"{d:"),
+        ] {
+            assert!(encoded.iter().all(|first| !is_text(&named, *first)), "{named:?}");
+            assert!(text.iter().all(|first| is_text(&named, *first)), "{named:?}");
+        }
+    }
+
+    #[cfg(not(feature = "codings"))]
+    #[test]
+    fn encoded_answer_without_decoders_names_the_feature() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
+        let mut decoder = BodyDecoder::new(&headers).unwrap();
+        let fault = decoder.fault();
+        assert!(decoder.push(Bytes::from_static(b"\x1f")).is_err());
+        let failure = fault.explain(Failure::new(FailureKind::ConnectionLost));
+        assert_eq!(failure.kind, FailureKind::UnusableAnswer);
+        assert!(failure.detail().unwrap().contains("feature `codings`"));
+    }
+}
