@@ -26,7 +26,7 @@ pub(crate) const END_GRACE: Duration = Duration::from_millis(200);
 pub(crate) struct DocumentBuffer {
     buffer: BodyBuffer,
     framing: Option<Framing>,
-    /// The number of bytes at the start that are white space.
+    /// The number of bytes at the start that are white space or byte order marks.
     blank: usize,
     /// The last byte that is no white space.
     last: Option<u8>,
@@ -64,7 +64,7 @@ impl DocumentBuffer {
         if begun.starts_with(b"{") {
             return Some(Framing::Document);
         }
-        self.blank += begun.len() - begun.trim_ascii_start().len();
+        self.blank += begun.len() - framing::without_prefix(begun).len();
         framing::sniff(&self.buffer.as_slice()[self.blank..])
     }
 
@@ -74,7 +74,7 @@ impl DocumentBuffer {
     }
 
     /// Returns how long to wait for more bytes before [`is_complete_after_grace`](Self::is_complete_after_grace) is asked.
-    /// `None` if what has arrived cannot be a complete answer: it does not end with a closing bracket.
+    /// `None` if what has arrived is no complete answer: it does not end with a closing bracket, or was examined.
     pub(crate) fn grace(&self) -> Option<Duration> {
         // `]` ends the mark [DONE].
         let may_be_complete = matches!(self.last, Some(b'}' | b']'));

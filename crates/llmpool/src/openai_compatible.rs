@@ -9,6 +9,7 @@ use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatCompletion, ChatRequest, Choice, Message};
 use llmpool_core::responses::Response;
 use llmpool_core::translate;
+use serde_json::Value;
 
 use crate::base_url::redacted;
 use crate::chat_chunks::{DecodedChunks, TranslatedChunks};
@@ -171,8 +172,8 @@ fn decode_completion(
             if completion.choices.is_empty() {
                 return Err("a completion without choices".into());
             }
-            if completion.choices.iter().any(is_empty) {
-                return Err("a choice without a message".into());
+            if completion.choices.iter().all(is_empty) {
+                return Err("a completion without a message".into());
             }
             Ok(completion)
         }
@@ -186,9 +187,27 @@ fn decode_completion(
     }
 }
 
-/// Returns whether a choice has neither a message nor a reason why it has none.
+/// Returns whether a choice has neither output nor a reason why it has none.
 fn is_empty(choice: &Choice) -> bool {
-    choice.message == Message::default() && choice.finish_reason.is_none()
+    let reason = choice.finish_reason.as_ref();
+    reason.is_none_or(|reason| reason.as_str().is_empty()) && !has_output(&choice.message)
+}
+
+/// Returns whether a member other than the role contains anything.
+fn has_output(message: &Message) -> bool {
+    let Ok(Value::Object(members)) = serde_json::to_value(message) else {
+        return true;
+    };
+    members.iter().any(|(name, value)| {
+        let is_empty = match value {
+            Value::Null => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(members) => members.is_empty(),
+            Value::Bool(_) | Value::Number(_) => false,
+        };
+        name != "role" && !is_empty
+    })
 }
 
 impl fmt::Debug for OpenAiCompatible {

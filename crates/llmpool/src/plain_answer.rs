@@ -138,7 +138,7 @@ async fn collect(mut events: RawEventStream, mut collector: EventCollector) -> R
             return Err(invalid(UNREADABLE_EVENT));
         }
     }
-    let document = collector.finish();
+    let document = collector.finish().filter(|_| events.view().has_content());
     Ok(PlainAnswer {
         body: document.ok_or_else(|| invalid(WITHOUT_CONTENT))?.into(),
         converted: Some(Conversion::EventsToDocument),

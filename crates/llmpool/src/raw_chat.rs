@@ -1,7 +1,10 @@
 //! Calls that send an encoded request unchanged and return the answer undecoded.
 
 use bytes::Bytes;
-use llmpool_core::{framing, translate};
+use llmpool_core::api_format::ApiFormat;
+use llmpool_core::sse::SseEvent;
+use llmpool_core::stream_view::StreamView;
+use llmpool_core::translate;
 
 use crate::encoded_request::EncodedRequest;
 use crate::endpoint::Endpoint;
@@ -31,11 +34,10 @@ impl OpenAiCompatible {
     pub async fn raw_chat_with(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, false);
         let mut answer = raw::complete(self.target(), &request, options).await?;
-        let usage = translate::parse_usage(&answer.body);
-        if usage.is_none() && framing::documents(&answer.body).len() != 1 {
-            return Err(raw::invalid_response("broken JSON".into(), answer.report));
+        if let Some(reason) = why_unreadable(self.target().format, &answer.body) {
+            return Err(raw::invalid_response(reason.into(), answer.report));
         }
-        answer.note_usage(usage);
+        answer.note_usage(translate::parse_usage(&answer.body));
         let CompleteAnswer { body, report, .. } = answer;
         Ok(RawResponse { body, report })
     }
@@ -50,5 +52,19 @@ impl OpenAiCompatible {
     pub async fn raw_chat_stream_with(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, true);
         raw::stream(self.target(), &request, options).await
+    }
+}
+
+/// Returns why `body` is no answer. `None` if it has output or a finish reason.
+fn why_unreadable(format: ApiFormat, body: &Bytes) -> Option<&'static str> {
+    let event = SseEvent {
+        data: body.clone(),
+        name: None,
+    };
+    let flags = StreamView::new(format).observe(&event).flags;
+    match flags {
+        _ if flags.content || flags.whole => None,
+        _ if flags.corrupt => Some("broken JSON"),
+        _ => Some("an answer without output"),
     }
 }

@@ -6,6 +6,7 @@ use llmpool_core::failure::{Failure, FailureKind, classify_in_stream};
 use llmpool_core::framing;
 use llmpool_core::provider_error::find_error_in_success;
 use llmpool_core::sse::{SseDecoder, SseEvent};
+use serde_json::value::RawValue;
 
 /// What the body of an answer consists of.
 pub(crate) enum Parts {
@@ -27,6 +28,11 @@ pub(crate) fn parts(body: &Bytes) -> Result<Parts, Failure> {
     if let Some(error) = error {
         return Err(classify_in_stream(&error));
     }
+    let documents = if documents.is_empty() {
+        objects_of_list(body)
+    } else {
+        documents
+    };
     match &documents[..] {
         // The first event may be an object without a field name.
         [] if framing::has_data_line(body) => Ok(Parts::Events(decoded(body))),
@@ -41,6 +47,18 @@ pub(crate) fn parts(body: &Bytes) -> Result<Parts, Failure> {
                 })
                 .collect(),
         )),
+    }
+}
+
+/// Returns the objects of a JSON list. Empty if the body is anything else.
+fn objects_of_list(body: &[u8]) -> Vec<&[u8]> {
+    let body = framing::without_prefix(body);
+    let items: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
+    let items: Vec<_> = items.iter().map(|item| item.get().as_bytes()).collect();
+    if items.iter().all(|item| item.starts_with(b"{")) {
+        items
+    } else {
+        Vec::new()
     }
 }
 
@@ -60,7 +78,7 @@ fn decoded(body: &Bytes) -> Vec<SseEvent> {
 pub(crate) fn events(format: ApiFormat, body: &Bytes) -> Result<Vec<SseEvent>, Failure> {
     match parts(body)? {
         Parts::Document(document) => framing::document_to_events(format, &document).ok_or_else(|| {
-            Failure::new(FailureKind::InvalidResponse).with_detail("a document that is no answer")
+            Failure::new(FailureKind::InvalidResponse).with_detail("a document without choices or output")
         }),
         Parts::Events(events) => Ok(events),
     }

@@ -143,7 +143,7 @@ async fn answer_above_a_size_limit_is_bought_once() {
 async fn stream_that_begins_with_an_unreadable_event_is_requested_again() {
     let script = ScriptedProvider::new(|number, _| {
         Action::Send(match number {
-            0 => stream_of(&[vec!["nonsense".to_owned()], recorded()].concat()),
+            0 => stream_of(&[vec!["{nonsense".to_owned()], recorded()].concat()),
             _ => stream_of(&recorded()),
         })
     });

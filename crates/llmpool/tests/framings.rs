@@ -170,7 +170,27 @@ async fn framing_is_decided_by_what_comes() {
     let first_line = recorded()[0].clone();
     let data = sse(&recorded()[1..]);
     let replayed = |body: String| (body, "ok", to_document, to_events);
+    let replayed_list = replayed(format!("[{},{}]", chunk("o", "null"), chunk("k", r#""stop""#)));
+    let trimmed = |body: String| (body, "ok", Some(Trimmed), to_events);
+    let (first_event, later) = stream.split_once("\n\n").unwrap();
     cases.extend([
+        trimmed(format!("{COMPLETION}\n: keep-alive\n")),
+        trimmed(format!("{COMPLETION}\0")),
+        trimmed(format!("{COMPLETION}\nnull\n")),
+        trimmed(format!("[{COMPLETION}]")),
+        replayed_list,
+        (
+            format!("data: ping\n\n{stream}"),
+            "Hello world",
+            to_document,
+            None,
+        ),
+        (
+            format!("{first_event}\n\nevent: ping\ndata: 2026-01-01T00:00:00Z\n\n{later}"),
+            "Hello world",
+            to_document,
+            None,
+        ),
         replayed(format!("{COMPLETION}\n{COMPLETION}\n")),
         (
             format!("{first_line}\n\n{data}"),
@@ -277,7 +297,7 @@ async fn failures(base_url: &str, body: &[u8]) -> ([Error; 2], usize) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn answer_that_is_none_fails_after_one_request_and_says_what_came() {
+async fn body_without_an_answer_fails_after_one_request_and_says_what_it_is() {
     let page = b"<!doctype html><title>\n  Wel&amp;come \x07</title>";
     for (base_url, body, detail, message, help) in [
         (
@@ -299,7 +319,7 @@ async fn answer_that_is_none_fails_after_one_request_and_says_what_came() {
         (
             "http://scripted/v1",
             b"[1, 2]",
-            "a JSON value that is no object",
+            "a JSON value that is not an object",
             None,
             None,
         ),
@@ -351,6 +371,8 @@ async fn answer_that_is_cut_off_is_requested_again() {
 #[tokio::test(start_paused = true)]
 async fn complete_document_on_an_open_connection_is_read() {
     let without_usage = COMPLETION.split(r#","usage""#).next().unwrap().to_owned() + "}";
+    let without_reason = COMPLETION.replace(r#","finish_reason":"stop""#, "");
+    assert_ne!(without_reason, COMPLETION);
     let null_usage = without_usage.replace("\"id\"", "\"usage\":null,\"id\"");
     assert_ne!(null_usage, without_usage);
     let line = |text: &str, rest: &str| {
@@ -367,6 +389,7 @@ async fn complete_document_on_an_open_connection_is_read() {
         provider(lines),
         (without_usage, 2000, UsageSource::Estimated),
         (null_usage, 2000, UsageSource::Estimated),
+        provider(without_reason),
     ] {
         let chunk = format!("{:x}\r\n{document}\r\n", document.len());
         let bytes = [
@@ -539,7 +562,13 @@ async fn responses_are_read_in_any_framing() {
     let completed = json!({"type": "response.completed", "sequence_number": 9, "response": serde_json::from_str::<Value>(RESPONSE).unwrap()});
     let delta = r#"{"type":"response.output_text.delta","item_id":"msg_1","output_index":0,"content_index":0,"delta":"ok"}"#;
     let stream = sse(&[delta.to_owned(), completed.to_string()]);
-    for body in [RESPONSE.to_owned(), stream, sse(&[RESPONSE.to_owned()])] {
+    let unlabelled = RESPONSE.replace(r#""object":"response","#, "");
+    for body in [
+        RESPONSE.to_owned(),
+        stream,
+        sse(&[RESPONSE.to_owned()]),
+        sse(&[unlabelled, "[DONE]".to_owned()]),
+    ] {
         let bytes = response("text/plain", body.as_bytes());
         let script = ScriptedProvider::new(move |_, _| Action::SendAndClose(bytes.clone()));
         let pool = ApiKeyPool::new("p", ["k"]).unwrap();

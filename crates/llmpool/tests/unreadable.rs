@@ -5,6 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use llmpool::chat::ChatRequest;
 use llmpool::responses::ResponsesRequest;
 use llmpool::{
@@ -115,19 +116,59 @@ async fn failure_of_an_upstream_is_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn completion_without_a_message_is_an_error() {
+    let empty = |content: Value| json!({"index": 0, "message": {"role": "assistant", "content": content}});
     for (choices, detail) in [
         (json!([]), "a completion without choices"),
-        (json!([{"index": 0}]), "a choice without a message"),
+        (json!([{"index": 0}]), "a completion without a message"),
         (
             json!([{"index": 0, "message": null, "finish_reason": null}]),
-            "a choice without a message",
+            "a completion without a message",
         ),
+        (json!([empty(Value::Null)]), "a completion without a message"),
+        (
+            json!([empty(json!("")), empty(json!([]))]),
+            "a completion without a message",
+        ),
+        (json!([{"finish_reason": ""}]), "a completion without a message"),
     ] {
-        let plain = answer(200, "", &json!({"id": "c", "choices": choices}).to_string());
-        let error = failure_of(ApiFormat::ChatCompletions, false, plain).await;
-        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
-        assert!(error.to_string().contains(detail), "{error}");
+        let body = json!({"id": "c", "choices": choices}).to_string();
+        for stream in [false, true] {
+            let error = failure_of(ApiFormat::ChatCompletions, stream, answer(200, "", &body)).await;
+            assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
+            assert!(stream || error.to_string().contains(detail), "{error}");
+        }
+        let bytes = answer(200, "", &body);
+        let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+        let request = Bytes::from_static(br#"{"model":"m"}"#);
+        let raw = target(&script, ApiFormat::ChatCompletions)
+            .raw_chat(request)
+            .await;
+        assert!(raw.unwrap_err().to_string().contains("without output"), "{body}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stream_without_output_in_place_of_a_document_is_an_error() {
+    let role = json!({"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]});
+    let bytes = stream_of(&[role.to_string(), "[DONE]".to_owned()]);
+    for stream in [false, true] {
+        let error = failure_of(ApiFormat::ChatCompletions, stream, bytes.clone()).await;
+        assert!(error.to_string().contains("ended without content"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn empty_choice_beside_a_readable_one_loses_nothing() {
+    let good =
+        json!({"index": 0, "message": {"role": "assistant", "content": "good"}, "finish_reason": "stop"});
+    let body = json!({"id": "c", "choices": [good, {"index": 1}]}).to_string();
+    let bytes = answer(200, "", &body);
+    let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+    let target = target(&script, ApiFormat::ChatCompletions);
+    assert_eq!(
+        target.chat(&ChatRequest::user("hi")).await.unwrap().text(),
+        "good"
+    );
 }
 
 #[tokio::test(start_paused = true)]

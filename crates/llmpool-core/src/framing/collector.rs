@@ -22,14 +22,14 @@ impl EventCollector {
         })
     }
 
-    /// Adds the data of the next event. Ignores `[DONE]` and events without data. Does not look for errors:
-    /// the stream view finds them.
+    /// Adds the data of the next event. Ignores `[DONE]` and events that are
+    /// [blank](crate::stream_view::EventFlags::blank). Does not look for errors: the stream view finds them.
     ///
     /// # Errors
     /// Fails if the data cannot be decoded. The error message may quote the data.
     pub fn push(&mut self, data: &[u8]) -> Result<(), serde_json::Error> {
         let content = data.trim_ascii();
-        if content.is_empty() || content.starts_with(super::DONE) {
+        if !matches!(content.first(), Some(b'{' | b'[')) || content.starts_with(super::DONE) {
             return Ok(());
         }
         match &mut self.0 {

@@ -21,7 +21,9 @@ pub enum Completeness {
 /// each. `view` is the state of a stream before its first event. Takes linear time.
 pub fn completeness(body: &[u8], mut view: StreamView) -> Completeness {
     let mut replay = AnswerReplay::new(view.api_format());
-    for document in documents(body) {
+    let documents = documents(body);
+    let mut is_whole_answer = false;
+    for document in &documents {
         let event = SseEvent {
             data: Bytes::copy_from_slice(document),
             name: None,
@@ -30,6 +32,8 @@ pub fn completeness(body: &[u8], mut view: StreamView) -> Completeness {
         if flags.error {
             return Completeness::Complete;
         }
+        // Nothing follows a single answer, even if a finish reason is missing.
+        is_whole_answer = flags.whole && documents.len() == 1;
         if flags.whole {
             let events = replay.events_of(document).into_iter().flatten();
             events.for_each(|event| {
@@ -37,7 +41,7 @@ pub fn completeness(body: &[u8], mut view: StreamView) -> Completeness {
             });
         }
     }
-    match (view.is_complete(), view.usage()) {
+    match (view.is_complete() || is_whole_answer, view.usage()) {
         (false, _) => Completeness::Unfinished,
         (true, None) => Completeness::WithoutUsage,
         (true, Some(_)) => Completeness::Complete,

@@ -7,9 +7,9 @@ use super::{DONE, without_prefix};
 /// The maximum number of objects in a body. A list of more would need many times the memory of the body.
 const MAX_DOCUMENTS: usize = 1 << 20;
 
-/// Returns the JSON objects that a body consists of. Ignores white space, byte order marks, and `[DONE]` or
-/// `data: [DONE]` after an object. Returns an empty list if the body contains anything else, is cut off, or
-/// consists of more than 1 048 576 objects.
+/// Returns the JSON objects that a body consists of. Ignores white space, byte order marks, comments of an event
+/// stream, `[DONE]` or `data: [DONE]` after an object, and other text after the last object. Returns an empty list if
+/// the body begins with anything else, is cut off, or consists of more than 1 048 576 objects.
 ///
 /// Takes linear time. Checks only that strings end and brackets are balanced, so an object can still be
 /// invalid JSON.
@@ -24,13 +24,22 @@ pub fn documents(body: &[u8]) -> Vec<&[u8]> {
         objects.push(object);
         rest = without_marks(after);
     }
-    if rest.is_empty() { objects } else { Vec::new() }
+    // What has another object in it is something else, such as a stream whose first event has no field name.
+    if memchr::memchr(b'{', rest).is_some() {
+        objects.clear();
+    }
+    objects
 }
 
-/// Returns the bytes after white space, byte order marks and end markers.
+/// Returns the bytes after white space, byte order marks, comments and end markers.
 fn without_marks(mut bytes: &[u8]) -> &[u8] {
     loop {
         bytes = without_prefix(bytes);
+        if bytes.starts_with(b":") {
+            let end = memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len());
+            bytes = &bytes[end..];
+            continue;
+        }
         let unlabelled = bytes.strip_prefix(b"data:").map(<[u8]>::trim_ascii_start);
         match unlabelled.unwrap_or(bytes).strip_prefix(DONE) {
             Some(rest) => bytes = rest,

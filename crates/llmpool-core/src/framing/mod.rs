@@ -93,7 +93,7 @@ pub fn is_ordinary_document(answer: &[u8]) -> bool {
 }
 
 /// Returns the bytes after white space and byte order marks.
-fn without_prefix(bytes: &[u8]) -> &[u8] {
+pub fn without_prefix(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes.trim_ascii_start();
     while let Some(unmarked) = rest.strip_prefix(BYTE_ORDER_MARK) {
         rest = unmarked.trim_ascii_start();

@@ -73,7 +73,7 @@ fn documents_are_complete_with_the_last_finish_reason() {
             Completeness::Complete,
         ),
         (2, completion.clone(), Completeness::Complete),
-        (3, completion.clone() + "\n[DONE]", Completeness::Unfinished),
+        (3, completion.clone() + "\n[DONE]", Completeness::Complete),
         (
             2,
             completion[..completion.len() - 1].to_owned(),
@@ -85,6 +85,11 @@ fn documents_are_complete_with_the_last_finish_reason() {
             Completeness::Complete,
         ),
         (1, String::new(), Completeness::Unfinished),
+        (
+            1,
+            r#"{"choices":[{"message":{"content":"a"}}]}"#.to_owned(),
+            Completeness::WithoutUsage,
+        ),
     ] {
         let view = StreamView::new(ChatCompletions).with_choices(requested);
         assert_eq!(
@@ -115,7 +120,10 @@ fn documents_are_separated_from_marks() {
         ("{\"a\":1", vec![]),
         ("{\"a\":\"", vec![]),
         ("{\"a\":\"\\", vec![]),
-        ("{} trailing", vec![]),
+        ("{} trailing", vec!["{}"]),
+        ("{}\n: keep-alive\n\n{}\n\0", vec!["{}", "{}"]),
+        ("{}\nnull", vec!["{}"]),
+        ("{}\n\ndata: {}\n\n", vec![]),
         ("{}{", vec![]),
         ("[]", vec![]),
         ("[DONE]", vec![]),

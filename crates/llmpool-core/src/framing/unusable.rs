@@ -29,7 +29,7 @@ pub fn unusable(answer: &[u8]) -> Failure {
         Some(Framing::Page) => failure("an XML document"),
         _ if content.starts_with(b"{") => incomplete("broken JSON"),
         _ if serde_json::from_slice::<IgnoredAny>(content).is_ok() => {
-            failure("a JSON value that is no object")
+            failure("a JSON value that is not an object")
         }
         _ => {
             let start = &content[..content.len().min(MAX_SEARCHED)];
@@ -72,7 +72,7 @@ mod tests {
                 HTML_PAGE,
                 None,
             ),
-            ("5", unusable_answer, "a JSON value that is no object", None),
+            ("5", unusable_answer, "a JSON value that is not an object", None),
             ("[DONE", unusable_answer, "plain text", Some("[DONE")),
             (
                 "<?xml version='1.0'?><Error/>",
@@ -89,10 +89,10 @@ mod tests {
             (
                 "\"text\"",
                 unusable_answer,
-                "a JSON value that is no object",
+                "a JSON value that is not an object",
                 None,
             ),
-            ("[1]", unusable_answer, "a JSON value that is no object", None),
+            ("[1]", unusable_answer, "a JSON value that is not an object", None),
             ("{\"a\":1", invalid, "broken JSON", None),
             ("data: {}", unusable_answer, "an event stream", None),
         ] {

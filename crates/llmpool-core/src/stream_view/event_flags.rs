@@ -18,11 +18,11 @@ pub struct EventFlags {
     pub usage_only: bool,
     /// The event is not a JSON object of the expected shape.
     pub corrupt: bool,
-    /// The data of the event is empty or white space. Some servers send such events to keep the connection
-    /// open. An event with the name `error` is an error instead.
+    /// The data of the event is neither a JSON object nor a list, but empty, white space or text such as `ping`. Some
+    /// servers send such events to keep the connection open. An event with the name `error` is an error instead.
     pub blank: bool,
     /// The event is a complete answer: it has a message in place of a delta, or is a response in place of an
-    /// event. It has no other flags and does not count. [`AnswerReplay`](crate::framing::AnswerReplay) converts
+    /// event. It has no other flags, and the state of the stream stays as it was. [`AnswerReplay`](crate::framing::AnswerReplay) converts
     /// it to events for the stream view to observe instead.
     pub whole: bool,
     /// The event names resources at the provider to which later requests can refer: a response, an item, or

@@ -113,7 +113,11 @@ impl ResponseEventFields<'_> {
 fn is_whole_response(json: &[u8]) -> bool {
     let response = Response::decode(json).ok();
     response.is_some_and(|response| {
-        let is_response = response.object.as_deref() == Some("response") && response.has("output");
+        let is_response = response.has("output")
+            && response
+                .object
+                .as_deref()
+                .is_none_or(|object| object == "response");
         let has_ended = !matches!(
             response.status,
             Some(ResponseStatus::Queued | ResponseStatus::InProgress)

@@ -133,7 +133,7 @@ fn errors_are_found_in_every_known_place() {
         name: Some(Bytes::from_static(b"error")),
     };
     assert!(StreamView::default().observe(&named).flags.error);
-    assert!(flags_of("<html>").corrupt);
+    assert!(flags_of("[<html>").corrupt && flags_of("<html>").blank);
 }
 
 #[test]

@@ -85,7 +85,8 @@ impl StreamView {
                 ..EventFlags::default()
             });
         }
-        if data.is_empty() && !is_named_error(event) {
+        // Some servers send `ping` or a time to keep a connection open.
+        if !matches!(data.first(), Some(b'{' | b'[')) && !is_named_error(event) {
             return Observation::of(EventFlags {
                 blank: true,
                 ..EventFlags::default()
