@@ -6,12 +6,15 @@
 #[cfg(feature = "codings")]
 mod brotli;
 #[cfg(feature = "codings")]
+mod codec;
+#[cfg(feature = "codings")]
 mod decoder;
 mod error;
 #[cfg(feature = "codings")]
 mod inflate;
 #[cfg(not(feature = "codings"))]
 mod no_decoder;
+mod supported;
 #[cfg(feature = "codings")]
 mod zstd;
 
@@ -24,40 +27,9 @@ use llmpool_core::failure::{Failure, FailureKind};
 #[cfg(feature = "codings")]
 use decoder::Decoder;
 use error::CodingError;
-#[cfg(feature = "codings")]
-use error::DecodingError;
 #[cfg(not(feature = "codings"))]
-use no_decoder::Decoder;
-
-/// A content coding that can be decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
-    Gzip,
-    Deflate,
-    Brotli,
-    Zstd,
-}
-
-impl Coding {
-    fn from_name(name: &str) -> Option<Self> {
-        Some(match name {
-            "gzip" | "x-gzip" => Self::Gzip,
-            "deflate" => Self::Deflate,
-            "br" => Self::Brotli,
-            "zstd" => Self::Zstd,
-            _ => return None,
-        })
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Gzip => "gzip",
-            Self::Deflate => "deflate",
-            Self::Brotli => "br",
-            Self::Zstd => "zstd",
-        }
-    }
-}
+use no_decoder::NoDecoder as Decoder;
+use supported::Coding;
 
 /// Returns the coding that the head of a response names. `None` if it names none, or only `identity`.
 fn named(headers: &HeaderMap) -> Option<Result<Coding, CodingError>> {

@@ -2,8 +2,8 @@
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 
-use super::DecodingError;
-use super::decoder::{Codec, MAX_PIECE, Step};
+use super::codec::{Codec, MAX_PIECE, Step};
+use super::error::DecodingError;
 
 /// A decoder with a window of at most 16 MiB, which is the largest of the standard.
 pub(super) struct BrotliDecoder {

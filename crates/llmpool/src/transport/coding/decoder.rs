@@ -1,40 +1,22 @@
 //! Decodes one content coding as its bytes arrive.
 //!
 //! Invariants: what the bytes so far contain is decoded before more bytes are needed, so that an event arrives with
-//! its flush. A piece is at most [`MAX_PIECE`] bytes, and after the first [`FREE_BYTES`] a body expands to at most
+//! its flush. A piece is at most 64 KiB, and after the first [`FREE_BYTES`] a body expands to at most
 //! [`MAX_RATIO`] times its size, so that few bytes cannot fill the memory.
 
 use bytes::{Buf, Bytes};
 
 use super::brotli::BrotliDecoder;
+use super::codec::Codec;
+use super::error::{CodingError, DecodingError};
 use super::inflate::Inflater;
+use super::supported::Coding;
 use super::zstd::ZstdDecoder;
-use super::{Coding, CodingError, DecodingError};
 
-/// Maximum number of bytes of a decoded piece.
-pub(super) const MAX_PIECE: usize = 64 << 10;
 /// Number of decoded bytes from which on the ratio is limited.
 const FREE_BYTES: u64 = 1 << 20;
 /// Maximum ratio of the decoded to the encoded bytes of a body.
 const MAX_RATIO: u64 = 100;
-
-/// The decoder of one format, which is given the encoded bytes in order.
-pub(super) trait Codec: Send + Sync {
-    /// Decodes bytes from the start of `input` into at most [`MAX_PIECE`] bytes. `input` may be empty to get the
-    /// rest of an output that did not fit.
-    fn decode(&mut self, input: &[u8]) -> Result<Step, DecodingError>;
-
-    /// Returns whether the bytes so far are a complete body.
-    fn is_complete(&mut self) -> bool;
-}
-
-/// What one call of [`Codec::decode`] did.
-pub(super) struct Step {
-    pub(super) consumed: usize,
-    pub(super) output: Vec<u8>,
-    /// Whether there is more output without more input.
-    pub(super) has_more: bool,
-}
 
 /// Decodes one body.
 pub(super) struct Decoder {

@@ -2,7 +2,7 @@
 
 use llmpool_core::failure::{Failure, FailureKind};
 
-use super::Coding;
+use super::supported::Coding;
 
 /// Maximum length of the name of a coding in the detail of a failure. A longer name is not shown.
 const MAX_NAME: usize = 16;

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Write};
 
 use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-use super::DecodingError;
-use super::decoder::{Codec, MAX_PIECE, Step};
+use super::codec::{Codec, MAX_PIECE, Step};
+use super::error::DecodingError;
 
 /// A decoder of the formats that contain deflate blocks.
 pub(super) enum Inflater {

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{Coding, CodingError};
+use super::error::CodingError;
+use super::supported::Coding;
 
 /// A decoder that cannot be created, because no coding is compiled in.
-pub(super) enum Decoder {}
+pub(super) enum NoDecoder {}
 
-impl Decoder {
+impl NoDecoder {
     pub(super) fn new(coding: Coding) -> Result<Self, CodingError> {
         Err(CodingError::NotCompiled(coding))
     }

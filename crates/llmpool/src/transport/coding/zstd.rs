@@ -3,8 +3,8 @@
 use zstd_safe::zstd_sys::ZSTD_ErrorCode;
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, is_error_kind};
 
-use super::DecodingError;
-use super::decoder::{Codec, MAX_PIECE, Step};
+use super::codec::{Codec, MAX_PIECE, Step};
+use super::error::DecodingError;
 
 /// The logarithm of the largest window: 8 MiB, as RFC 9659 says for the content coding.
 const MAX_WINDOW_LOG: u32 = 23;

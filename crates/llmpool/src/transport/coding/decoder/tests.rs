@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::transport::coding::codec::MAX_PIECE;
 use encoders::{FORMATS, Format, encoded, flushed};
 
 #[path = "../../../../tests/support/encoders.rs"]
