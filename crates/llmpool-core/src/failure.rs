@@ -55,8 +55,8 @@ pub enum FailureKind {
     /// The response does not follow the API format. For example, the body is cut off, or the stream ends
     /// without content.
     InvalidResponse,
-    /// The response cannot be an answer of this API, or exceeds a size limit: an HTML page, plain text, an
-    /// event above the limit. The same request would get the same response.
+    /// The response cannot be an answer of this API, exceeds a size limit, or has a content coding that cannot be
+    /// decoded: an HTML page, plain text, an event above the limit. The same request would get the same response.
     UnusableAnswer,
     /// The base URL names a place that does not answer requests of this API: it redirects, or expects the
     /// other scheme (`http` or `https`). Redirects are not followed, because the redirected request would send

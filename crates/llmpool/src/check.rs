@@ -373,10 +373,7 @@ async fn list_models(
     if !head.status.is_success() {
         return Err(exchange::read_failure(&head, body, &deadlines).await);
     }
-    let coding_fault = body.coding_fault();
-    let body = plain_answer::read_body(body, &deadlines)
-        .await
-        .map_err(|failure| coding_fault.explain(failure))?;
+    let body = plain_answer::read_body(body, &deadlines).await?;
     Ok(ModelListResponse {
         status: head.status.as_u16(),
         headers: head.headers,
@@ -410,10 +407,9 @@ async fn call(
         idle: None,
         deadline: deadlines.deadline,
     };
-    let coding_fault = body.coding_fault();
     let mut events = RawEventStream::new(Some(body), StreamView::new(target.format), limits, None);
     while let Some(event) = events.next_event().await {
-        let event = event.map_err(|failure| coding_fault.explain(failure))?;
+        let event = event?;
         if event.flags.content {
             check.content_events += 1;
             check

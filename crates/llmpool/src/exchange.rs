@@ -28,7 +28,7 @@ use crate::plain_answer::{self, PlainAnswer};
 use crate::report::Conversion;
 use crate::stream::{RawEvent, RawEventStream, StreamLimits, WITHOUT_CONTENT};
 use crate::target::Target;
-use crate::transport::{self, Body, CodingFault, SendError};
+use crate::transport::{self, Body, SendError};
 
 /// Number of bytes after which reading the body of an error response stops.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -66,13 +66,11 @@ pub(crate) enum AttemptResponse {
 pub(crate) struct ResponseHead {
     pub(crate) status: u16,
     pub(crate) request_id: Option<String>,
-    pub(crate) coding_fault: CodingFault,
 }
 
 impl ResponseHead {
     /// Adds what is known from the head of the response to the failure of its body.
     fn failure(self, target: &Target, failure: Failure) -> Failure {
-        let failure = self.coding_fault.explain(failure);
         let request_id = failure.request_id.clone().or(self.request_id);
         plain_answer::with_base_url_hint(
             target,
@@ -113,7 +111,6 @@ pub(crate) async fn send_attempt(
     let response_head = ResponseHead {
         status: head.status.as_u16(),
         request_id: request_id(&head.headers),
-        coding_fault: body.coding_fault(),
     };
     if request.stream {
         let limits = StreamLimits {

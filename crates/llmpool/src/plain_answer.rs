@@ -105,7 +105,7 @@ async fn read_bytes(
             Some(None) => return Ok(Read::Whole(buffer.finish())),
             // A body that is lost after a complete answer loses nothing.
             Some(Some(Err(_))) if buffer.has_whole_documents() => {}
-            Some(Some(Err(_))) => return Err(Failure::new(FailureKind::ConnectionLost)),
+            Some(Some(Err(error))) => return Err(error.failure()),
             None if complete_by <= clock::now() => {
                 if !buffer.is_complete_after_grace(view.map(|view| view()).as_ref()) {
                     continue;

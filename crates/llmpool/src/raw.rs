@@ -25,7 +25,6 @@ use crate::report::CallReport;
 use crate::stream::{RawEvent, RawEventStream, UNREADABLE_EVENT};
 use crate::target::Target;
 use crate::tokens;
-use crate::transport::CodingFault;
 
 /// A complete, undecoded answer, and the report of the call.
 #[derive(Clone, Debug)]
@@ -48,7 +47,6 @@ pub struct RawStream {
     /// content.
     prefix: VecDeque<RawEvent>,
     events: Box<RawEventStream>,
-    coding_fault: CodingFault,
     report: CallReport,
     started: Timestamp,
     /// The body of the request. If the provider reports no usage, the number of prompt tokens is estimated
@@ -111,7 +109,7 @@ pub(crate) async fn stream(
         request_body,
     } = call::run(target, encoder, options).await?;
     match response {
-        AttemptResponse::Stream { head, prefix, events } => Ok(RawStream {
+        AttemptResponse::Stream { prefix, events, .. } => Ok(RawStream {
             provider: target.provider.clone(),
             prefix: prefix.into(),
             report: CallReport {
@@ -119,7 +117,6 @@ pub(crate) async fn stream(
                 ..report
             },
             events,
-            coding_fault: head.coding_fault,
             started,
             request_body,
             ended: false,
@@ -169,10 +166,7 @@ impl RawStream {
         }
         Poll::Ready(match ready!(self.events.poll_event(cx)) {
             Some(Ok(event)) => Some(Ok(event)),
-            Some(Err(failure)) => {
-                let failure = self.coding_fault.explain(failure);
-                Some(Err(self.fail_with(failure)))
-            }
+            Some(Err(failure)) => Some(Err(self.fail_with(failure))),
             None => {
                 self.end();
                 None

@@ -24,7 +24,7 @@ use crate::clock::{self, Timer};
 use crate::document_buffer::{DocumentBuffer, END_GRACE, USAGE_GRACE};
 use crate::report::Conversion;
 use crate::tokens::StreamPermit;
-use crate::transport::{Body, MAX_DRAIN_BYTES, MAX_DRAIN_TIME};
+use crate::transport::{Body, BodyError, MAX_DRAIN_BYTES, MAX_DRAIN_TIME};
 use crate::unstreamed_answer;
 
 /// The maximum size of one event, in bytes. A larger event ends the stream with an error.
@@ -56,8 +56,8 @@ pub(crate) struct RawEventStream {
     conversion: Option<Conversion>,
     /// Converts events that contain complete answers. `None` before the first of them.
     replay: Option<Box<AnswerReplay>>,
-    /// Whether the connection was lost before the end of the body.
-    is_lost: bool,
+    /// Why the body ended early, if it did.
+    lost: Option<BodyError>,
     is_ended: bool,
     decoder: SseDecoder,
     view: StreamView,
@@ -109,7 +109,7 @@ impl RawEventStream {
             pending: VecDeque::new(),
             conversion: None,
             replay: None,
-            is_lost: false,
+            lost: None,
             is_ended: false,
             decoder: SseDecoder::new(MAX_EVENT_BYTES),
             view,
@@ -174,10 +174,10 @@ impl RawEventStream {
                 Ok(None) => {}
             }
             let Some(body) = &mut self.body else {
-                return match (self.is_ended, self.is_lost) {
-                    (true, _) => Poll::Ready(None),
-                    (false, true) => self.end(FailureKind::ConnectionLost),
-                    (false, false) => self.end(FailureKind::Truncated),
+                return match &self.lost {
+                    _ if self.is_ended => Poll::Ready(None),
+                    Some(error) => self.end(error.failure()),
+                    None => self.end(Failure::new(FailureKind::Truncated)),
                 };
             };
             match body.poll_data(cx) {
@@ -186,7 +186,7 @@ impl RawEventStream {
                     if self.view.is_done() {
                         self.drained += piece.len();
                         if self.drained > MAX_DRAIN_BYTES {
-                            return self.end(FailureKind::Truncated);
+                            return self.end(Failure::new(FailureKind::Truncated));
                         }
                     }
                     if let Err(failure) = self.push(piece) {
@@ -194,7 +194,7 @@ impl RawEventStream {
                     }
                 }
                 Poll::Ready(end) => {
-                    self.is_lost = end.is_some();
+                    self.lost = end.and_then(Result::err);
                     if let Err(failure) = self.end_input() {
                         return self.fail(failure);
                     }
@@ -207,7 +207,7 @@ impl RawEventStream {
                     }
                     match self.end_silent_document() {
                         Ok(true) => {}
-                        Ok(false) => return self.end(kind),
+                        Ok(false) => return self.end(Failure::new(kind)),
                         Err(failure) => return self.fail(failure),
                     }
                 }
@@ -247,20 +247,22 @@ impl RawEventStream {
     fn end_input(&mut self) -> Result<(), Failure> {
         self.body = None;
         match std::mem::replace(&mut self.input, Input::Events) {
-            Input::Document(document) if self.is_lost && !document.has_whole_documents() => {
-                Err(Failure::new(FailureKind::ConnectionLost))
-            }
             Input::Document(document) => {
+                if let Some(error) = &self.lost
+                    && !document.has_whole_documents()
+                {
+                    return Err(error.failure());
+                }
                 self.pending = unstreamed_answer::events(self.view.api_format(), &document.finish())?.into();
                 self.conversion = Some(Conversion::DocumentToEvents);
                 Ok(())
             }
-            Input::Events if !self.is_lost => {
+            Input::Events if self.lost.is_none() => {
                 let last = self.decoder.take_unfinished();
                 self.pending.extend(last.filter(|_| !self.view.is_done()));
                 Ok(())
             }
-            Input::Unknown if !self.is_lost => Err(framing::unusable(b"")),
+            Input::Unknown if self.lost.is_none() => Err(framing::unusable(b"")),
             Input::Unknown | Input::Events => Ok(()),
         }
     }
@@ -372,14 +374,13 @@ impl RawEventStream {
         }
     }
 
-    /// Ends the stream: without an error if the answer is complete, otherwise with a failure of the kind
-    /// `otherwise`.
-    fn end(&mut self, otherwise: FailureKind) -> Poll<Option<Result<RawEvent, Failure>>> {
+    /// Ends the stream: without an error if the answer is complete, otherwise with a failure.
+    fn end(&mut self, otherwise: Failure) -> Poll<Option<Result<RawEvent, Failure>>> {
         if self.view.is_complete() {
             self.close();
             return Poll::Ready(None);
         }
-        self.fail(Failure::new(otherwise))
+        self.fail(otherwise)
     }
 
     fn fail(&mut self, failure: Failure) -> Poll<Option<Result<RawEvent, Failure>>> {

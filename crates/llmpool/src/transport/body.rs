@@ -11,8 +11,9 @@ use http::{Request, response};
 use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
+use llmpool_core::failure::{Failure, FailureKind};
 
-use super::coding::{BodyDecoder, CodingFault, Undecodable};
+use super::coding::{BodyDecoder, CodingError};
 use super::connection::{Connection, SendError};
 use super::party::Party;
 use super::pool::ConnectionPool;
@@ -61,14 +62,26 @@ struct RawBody {
     pool: Arc<ConnectionPool>,
 }
 
-/// The body ended early: its connection was lost, or its content coding cannot be decoded, for the reason in
-/// [`Body::coding_fault`].
+/// The body ended early: its content coding cannot be decoded or, if there is no such error, its connection was lost.
 #[derive(Debug)]
-pub(crate) struct BodyError;
+pub(crate) struct BodyError(Option<Box<CodingError>>);
 
-impl From<Undecodable> for BodyError {
-    fn from(_: Undecodable) -> Self {
-        Self
+impl BodyError {
+    const LOST: Self = Self(None);
+
+    /// Returns the failure of an answer of which more was needed.
+    #[cold]
+    pub(crate) fn failure(&self) -> Failure {
+        match &self.0 {
+            Some(error) => error.failure(),
+            None => Failure::new(FailureKind::ConnectionLost),
+        }
+    }
+}
+
+impl From<CodingError> for BodyError {
+    fn from(error: CodingError) -> Self {
+        Self(Some(Box::new(error)))
     }
 }
 
@@ -109,13 +122,6 @@ impl Body {
             }
         }
         self.raw.poll_data(cx)
-    }
-
-    /// Returns what will explain a failure to read the body if its content coding is the cause.
-    pub(crate) fn coding_fault(&self) -> CodingFault {
-        self.decoder
-            .as_ref()
-            .map_or_else(CodingFault::default, |decoder| decoder.fault())
     }
 
     /// Returns the next bytes of the body if they have already arrived.
@@ -189,7 +195,7 @@ fn poll_data(incoming: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Resul
                     return Poll::Ready(Some(Ok(data)));
                 }
             }
-            Some(Err(_)) => return Poll::Ready(Some(Err(BodyError))),
+            Some(Err(_)) => return Poll::Ready(Some(Err(BodyError::LOST))),
             None => return Poll::Ready(None),
         }
     }

@@ -18,15 +18,12 @@ mod supported;
 #[cfg(feature = "codings")]
 mod zstd;
 
-use std::sync::{Arc, OnceLock};
-
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use llmpool_core::failure::{Failure, FailureKind};
 
 #[cfg(feature = "codings")]
 use decoder::Decoder;
-use error::CodingError;
+pub(super) use error::CodingError;
 #[cfg(not(feature = "codings"))]
 use no_decoder::NoDecoder as Decoder;
 use supported::Coding;
@@ -69,26 +66,13 @@ pub(super) struct BodyDecoder {
     named: Result<Coding, CodingError>,
     /// `None` before the first byte.
     decoder: Option<Decoder>,
-    fault: Arc<OnceLock<CodingError>>,
 }
-
-/// The rest of a body is not decoded. The reason is in the [`CodingFault`] of the body.
-#[derive(Debug)]
-pub(super) struct Undecodable;
 
 impl BodyDecoder {
     /// Creates the decoder for the body of a response with these headers. Returns `None` if the body has no coding.
     pub(super) fn new(headers: &HeaderMap) -> Option<Box<Self>> {
         let named = named(headers)?;
-        Some(Box::new(Self {
-            named,
-            decoder: None,
-            fault: Arc::default(),
-        }))
-    }
-
-    pub(super) fn fault(&self) -> CodingFault {
-        CodingFault(Some(self.fault.clone()))
+        Some(Box::new(Self { named, decoder: None }))
     }
 
     /// Returns whether the body is text that needs no decoder. `piece` is the next piece of the body.
@@ -98,13 +82,12 @@ impl BodyDecoder {
     }
 
     /// Appends the next piece of the encoded body.
-    pub(super) fn push(&mut self, piece: Bytes) -> Result<(), Undecodable> {
+    pub(super) fn push(&mut self, piece: Bytes) -> Result<(), CodingError> {
         if piece.is_empty() {
             return Ok(());
         }
         if self.decoder.is_none() {
-            let decoder = self.named.clone().and_then(Decoder::new);
-            self.decoder = Some(self.checked(decoder)?);
+            self.decoder = Some(self.named.clone().and_then(Decoder::new)?);
         }
         if let Some(decoder) = &mut self.decoder {
             decoder.push(piece);
@@ -113,55 +96,13 @@ impl BodyDecoder {
     }
 
     /// Returns the next decoded piece. Returns `None` if more of the encoded body is needed for it.
-    pub(super) fn next_piece(&mut self) -> Result<Option<Bytes>, Undecodable> {
-        let Some(decoder) = &mut self.decoder else {
-            return Ok(None);
-        };
-        let piece = decoder.next_piece();
-        self.checked(piece)
+    pub(super) fn next_piece(&mut self) -> Result<Option<Bytes>, CodingError> {
+        self.decoder.as_mut().map_or(Ok(None), Decoder::next_piece)
     }
 
     /// Checks that the encoded body may end here.
-    pub(super) fn finish(&mut self) -> Result<(), Undecodable> {
-        let Some(decoder) = &mut self.decoder else {
-            return Ok(());
-        };
-        let end = decoder.finish();
-        self.checked(end)
-    }
-
-    /// Records an error for the readers of the [`CodingFault`].
-    fn checked<T>(&self, result: Result<T, CodingError>) -> Result<T, Undecodable> {
-        result.map_err(|error| {
-            let _ = self.fault.set(error);
-            Undecodable
-        })
-    }
-}
-
-/// The reason why the body of a response was not decoded, which is known once the body has been read.
-///
-/// A reader of a body only finds out that the body ended early, and reports a lost connection.
-#[derive(Clone, Default)]
-pub(crate) struct CodingFault(Option<Arc<OnceLock<CodingError>>>);
-
-impl CodingFault {
-    /// Returns the failure of an answer: `failure` itself, unless the body could not be decoded.
-    pub(crate) fn explain(&self, failure: Failure) -> Failure {
-        let error = self.0.as_ref().and_then(|fault| fault.get());
-        match error {
-            Some(error) if failure.kind == FailureKind::ConnectionLost => {
-                let Failure {
-                    kind, explanation, ..
-                } = error.failure();
-                Failure {
-                    kind,
-                    explanation,
-                    ..failure
-                }
-            }
-            _ => failure,
-        }
+    pub(super) fn finish(&mut self) -> Result<(), CodingError> {
+        self.decoder.as_mut().map_or(Ok(()), Decoder::finish)
     }
 }
 
@@ -192,10 +133,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
         let mut decoder = BodyDecoder::new(&headers).unwrap();
-        let fault = decoder.fault();
-        assert!(decoder.push(Bytes::from_static(b"\x1f")).is_err());
-        let failure = fault.explain(Failure::new(FailureKind::ConnectionLost));
-        assert_eq!(failure.kind, FailureKind::UnusableAnswer);
+        let failure = decoder.push(Bytes::from_static(b"\x1f")).unwrap_err().failure();
+        assert_eq!(failure.kind, llmpool_core::failure::FailureKind::UnusableAnswer);
         assert!(failure.detail().unwrap().contains("feature `codings`"));
     }
 }

@@ -26,8 +26,7 @@ mod tcp;
 mod tls;
 mod tunnel;
 
-pub(crate) use body::{Body, MAX_DRAIN_BYTES, MAX_DRAIN_TIME, send};
-pub(crate) use coding::CodingFault;
+pub(crate) use body::{Body, BodyError, MAX_DRAIN_BYTES, MAX_DRAIN_TIME, send};
 pub use connect::{BoxIo, Connect, ConnectError, Connected, Io};
 pub(crate) use connection::SendError;
 pub(crate) use net::NetConnector;

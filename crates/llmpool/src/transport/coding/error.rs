@@ -9,7 +9,7 @@ const MAX_NAME: usize = 16;
 
 /// Why a body cannot be decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum CodingError {
+pub(in crate::transport) enum CodingError {
     /// The head names one coding, which is not supported.
     Unsupported(String),
     /// The head names several codings.
@@ -24,7 +24,7 @@ pub(super) enum CodingError {
 /// Why the bytes of a body cannot be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "codings"), expect(dead_code, reason = "only with the feature"))]
-pub(super) enum DecodingError {
+pub(in crate::transport) enum DecodingError {
     Corrupt,
     /// The body ended before its coding did.
     CutOff,
@@ -37,7 +37,7 @@ pub(super) enum DecodingError {
 impl CodingError {
     /// Returns the failure of the answer. Except for a body that is cut off, the same request would most likely be
     /// answered in the same way.
-    pub(super) fn failure(&self) -> Failure {
+    pub(in crate::transport) fn failure(&self) -> Failure {
         let unusable = |detail: String| Failure::new(FailureKind::UnusableAnswer).with_detail(detail);
         match self {
             Self::Unsupported(name) => match shown(name) {

@@ -2,7 +2,7 @@
 
 /// A content coding that can be decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(in crate::transport) enum Coding {
     Gzip,
     Deflate,
     Brotli,
