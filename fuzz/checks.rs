@@ -1,5 +1,14 @@
 //! Properties that hold for any input, for the fuzzers and for the tests that replay their corpus.
 
+#[path = "checks/framing.rs"]
+mod framing;
+#[path = "checks/lenient.rs"]
+mod lenient;
+#[path = "checks/provider_error.rs"]
+mod provider_error;
+#[path = "checks/tool_calls.rs"]
+mod tool_calls;
+
 use bytes::Bytes;
 use llmpool::provider_file::ProviderFile;
 use llmpool_core::api_format::ApiFormat;
@@ -14,6 +23,10 @@ use llmpool_core::translate::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+pub use framing::framing;
+pub use lenient::lenient;
+pub use provider_error::provider_error;
 
 /// Bytes decode to the same events and chunks for any split. The first byte is the length of the pieces.
 pub fn sse(input: &[u8]) {
@@ -40,8 +53,13 @@ pub fn provider_json(input: &[u8]) {
     }
 }
 
-/// Text that decodes as a type of the vocabulary encodes to the same JSON.
+/// Text that decodes as a type of the vocabulary encodes to the same JSON, and what is read leniently encodes to
+/// JSON that decodes to the same value.
 pub fn vocabulary(input: &[u8]) {
+    check_lenient_round_trip(input, ChatCompletion::decode);
+    check_lenient_round_trip(input, |json| ChunkDecoder::new().decode(json));
+    check_lenient_round_trip(input, Response::decode);
+    check_lenient_round_trip(input, responses::ResponseEvent::decode);
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
@@ -99,8 +117,12 @@ pub fn translate(input: &[u8]) {
     drop(translate::parse_usage(input));
 }
 
-/// Lines of JSON are assembled, translated and observed, as chunks and as events; the events translated from chunks are a valid sequence.
+/// Lines of JSON are assembled, translated and observed, as chunks and as events; the events translated from chunks
+/// are a valid sequence. Tool calls in pieces are put together.
 pub fn assemble(input: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(input) {
+        tool_calls::check_calls(text);
+    }
     let lines = || input.split(|byte| *byte == b'\n');
     let (mut assembler, mut chunks) = (Assembler::new(), ChunkToEventTranslator::new(envelope()));
     for line in lines() {
@@ -157,6 +179,21 @@ fn check_round_trip<T: Serialize + DeserializeOwned>(text: &str) {
     let original: Option<Value> = serde_json::from_str(text).ok();
     let same = original.as_ref().map(by_value) == first.as_ref().map(by_value);
     assert!(same || is_normalised_by_decoding(text), "{text} became {encoded}");
+}
+
+fn check_lenient_round_trip<T: Serialize + PartialEq, E>(
+    json: &[u8],
+    decode: impl Fn(&[u8]) -> Result<T, E>,
+) {
+    let Ok(decoded) = decode(json) else {
+        return;
+    };
+    let encoded = serde_json::to_string(&decoded).unwrap_or_default();
+    let Ok(again) = decode(encoded.as_bytes()) else {
+        panic!("the encoded text does not decode: {encoded}")
+    };
+    assert!(decoded == again, "{encoded}");
+    assert_eq!(serde_json::to_string(&again).ok(), Some(encoded));
 }
 
 /// Replaces numbers by floats, since `1` may be encoded as `1.0`.

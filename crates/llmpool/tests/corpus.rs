@@ -39,3 +39,18 @@ fn translation_corpus_translates_or_names_the_field() {
 fn stream_corpus_assembles_to_valid_event_sequences() {
     replay("assemble", checks::assemble);
 }
+
+#[test]
+fn framing_corpus_is_framed_the_same_for_any_split() {
+    replay("framing", checks::framing);
+}
+
+#[test]
+fn lenient_corpus_is_cleaned_once() {
+    replay("lenient", checks::lenient);
+}
+
+#[test]
+fn error_corpus_is_read_the_same_with_any_status() {
+    replay("provider_error", checks::provider_error);
+}
