@@ -207,16 +207,13 @@ impl EventToChunkTranslator {
         self.chunks.set_response(&response);
         self.dropped.add_items(&response.output);
         self.dropped.add_response(&response);
-        let mut has_message = false;
         for (index, item) in std::mem::take(&mut response.output).into_iter().enumerate() {
             let item = repair_item(item);
-            has_message |= matches!(item, Item::Message(_) | Item::EasyMessage(_));
             self.echoed.update(EchoedMessage::of(&item));
             let streamed = self.items.of_final_item(&item, index);
             push_unsent(streamed, item, &mut self.chunks);
         }
-        let has_output = has_message || self.chunks.has_output();
-        if !has_output && finish_reason == FinishReason::Stop {
+        if !self.chunks.has_output() && finish_reason == FinishReason::Stop {
             return Err(FailedResponse::no_output());
         }
         self.chunks.push_echoed(std::mem::take(&mut self.echoed));
