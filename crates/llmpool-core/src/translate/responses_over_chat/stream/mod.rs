@@ -5,7 +5,8 @@
 //! - The events are in an order that [`EventSequence`](crate::responses::EventSequence) accepts.
 //! - If the response does not fail, the last event contains the same text, status and tool calls as the
 //!   response that [`completion_to_response`](crate::translate::completion_to_response) returns for the
-//!   assembled chunks. The order and the number of output items can differ.
+//!   assembled chunks. The order and the number of output items can differ. Exception: if a choice with a higher
+//!   index has output before the first chunk of the choice with the lowest index, the events contain the former.
 
 mod message;
 mod output;
@@ -31,8 +32,8 @@ use crate::translate::image_items::{IMAGES, images_to_items};
 use crate::translate::moderation::{self, MODERATION};
 use crate::translate::reasoning_details::REASONING_DETAILS;
 
-/// Translates the chunks of one chat completion to response events. Ignores all choices except the choice with
-/// the lowest index so far, because a response contains only one answer.
+/// Translates the chunks of one chat completion to response events. Ignores all choices except the choice that
+/// [`ChatChunk::first`] returns, because a response contains only one answer.
 ///
 /// Pass each chunk to [`push`](Self::push). After the last chunk, call [`finish`](Self::finish), or
 /// [`fail`](Self::fail) if the stream failed. Take the resulting events with
