@@ -187,8 +187,7 @@ impl ChunkToEventTranslator {
     fn push_choice(&mut self, choice: ChunkChoice) {
         let mut delta = choice.delta;
         self.push_reasoning(&mut delta);
-        let has_text = |content: &Content| !content.text().is_empty();
-        if delta.content.as_ref().is_some_and(has_text) || !delta.tool_calls.is_empty() {
+        if starts_output(&delta) {
             self.reasoning.end_blocks(&mut self.output);
         }
         let output = &mut self.output;
@@ -226,13 +225,22 @@ impl ChunkToEventTranslator {
         let texts = [delta.reasoning_content.take(), delta.reasoning.take()];
         let text = texts.into_iter().flatten().find(|text| !text.is_empty());
         if let Some(text) = text {
-            self.reasoning.note_text();
-            reasoning::push_text(&mut self.output, &text);
+            self.reasoning.push_field(&text, &mut self.output);
         }
         if let Some(details) = delta.extra.get(REASONING_DETAILS) {
             self.reasoning.push_details(details, &mut self.output);
         }
     }
+}
+
+/// Returns whether the delta has output other than reasoning, before which the reasoning item ends.
+fn starts_output(delta: &Delta) -> bool {
+    let has_images = |images: &Json| !images_to_items(images).is_empty();
+    !delta.text().is_empty()
+        || !delta.refusal_text().is_empty()
+        || !delta.tool_calls.is_empty()
+        || delta.function_call.is_some()
+        || delta.extra.get(IMAGES).is_some_and(has_images)
 }
 
 fn push_part(output: &mut StreamedOutput, part: Part) {
