@@ -488,7 +488,8 @@ fn response_status_determines_finish_reason() {
         translate_response(json!({"status": status, "incomplete_details": details, "output": output}))["choices"][0]["finish_reason"].clone()
     };
     let call = json!([{"type": "function_call", "call_id": "c", "name": "f", "arguments": ""}]);
-    let message = json!([{"type": "message", "role": "assistant", "content": []}]);
+    let message =
+        json!([{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": ""}]}]);
     assert_eq!(finish("completed", Value::Null, message), "stop");
     assert_eq!(finish("completed", Value::Null, call.clone()), "tool_calls");
     assert_eq!(
@@ -521,7 +522,13 @@ fn response_status_determines_finish_reason() {
 
 #[test]
 fn complete_response_without_readable_output_is_an_error() {
+    let message =
+        |content: Value| json!([{"type": "message", "id": "m", "role": "assistant", "content": content}]);
     for output in [
+        message(json!([])),
+        message(json!([{"type": "output_text", "text": 5}])),
+        message(json!([{"type": "output_audio"}])),
+        message(json!(5)),
         json!([]),
         Value::Null,
         json!([{"type": "mcp_approval_request", "id": "a", "arguments": "{}", "name": "n", "server_label": "s"}]),
@@ -537,6 +544,14 @@ fn complete_response_without_readable_output_is_an_error() {
         let mut translator = EventToChunkTranslator::new();
         assert!(
             translator.push_data(event.to_string().as_bytes(), None).is_err(),
+            "{output}"
+        );
+        let mut translator = EventToChunkTranslator::new();
+        let done = json!({"type": "response.output_item.done", "output_index": 0, "item": output[0]});
+        let empty = json!({"type": "response.completed", "response": {"status": "completed", "output": []}});
+        translator.push_data(done.to_string().as_bytes(), None).unwrap();
+        assert!(
+            translator.push_data(empty.to_string().as_bytes(), None).is_err(),
             "{output}"
         );
     }

@@ -1,7 +1,7 @@
 //! Reports of the parts of an answer that a translation leaves out: equal for complete and for streamed answers.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use llmpool_core::chat::ChatChunk;
+use llmpool_core::chat::{ChatChunk, ChatCompletion};
 use llmpool_core::responses::ResponsesRequest;
 use llmpool_core::translate::{
     ChunkToEventTranslator, EventToChunkTranslator, ResponseEnvelope, dropped_from_completion,
@@ -62,6 +62,38 @@ fn parts_of_a_response_without_equivalent_are_reported() {
             message(json!({}), part("acme", json!({}))),
             "output[0].content[0]",
         ),
+        // An invalid value of one field does not hide the others.
+        (
+            json!({"type": "function_call", "arguments": {"a": 1}, "extra_content": {"g": 1}, "namespace": "n"}),
+            "output[0].namespace",
+        ),
+        (
+            message(
+                json!({"status": 5, "phase": "commentary"}),
+                part("output_text", json!({})),
+            ),
+            "output[0].phase",
+        ),
+        (
+            message(json!({"phase": 7}), part("output_text", json!({}))),
+            "output[0].phase",
+        ),
+        (
+            message(json!({"status": 5}), part("output_text", json!({"x": 1}))),
+            "output[0].content[0].x",
+        ),
+        (
+            message(json!({}), part("output_text", json!({"annotations": "s"}))),
+            "output[0].content[0].annotations",
+        ),
+        (
+            message(json!({}), json!({"type": "output_text", "text": 5})),
+            "output[0].content[0]",
+        ),
+        (
+            message(json!({}), part("output_text", json!({"extra_content": 1}))),
+            "output[0].content[0].extra_content",
+        ),
         (
             message(json!({"phase": "commentary"}), part("output_text", json!({}))),
             "output[0].phase",
@@ -90,8 +122,20 @@ fn parts_of_a_response_without_equivalent_are_reported() {
         }
         assert_eq!(translator.dropped_output(), [path]);
     }
-    let response = json!({"status": "completed", "output": [], "odd": 1, "none": null});
-    assert_eq!(dropped_from_response(&parse(&response)), ["odd"]);
+    for (name, value, path) in [
+        ("odd", json!(1), "odd"),
+        ("moderation", json!(true), "moderation"),
+        ("moderation", json!([1]), "moderation"),
+        // Names that the provider makes up are shortened.
+        (
+            &format!("a\n{}", "b".repeat(99)),
+            json!(1),
+            &format!("a{}", "b".repeat(63)),
+        ),
+    ] {
+        let response = json!({"status": "completed", "output": [], name: value, "none": null});
+        assert_eq!(dropped_from_response(&parse(&response)), [path]);
+    }
 }
 
 #[test]
@@ -155,6 +199,18 @@ fn parts_of_a_completion_without_equivalent_are_reported() {
             "system_fingerprint",
         ),
         (json!({"odd": 1}), json!({}), "odd"),
+        (json!({"moderation": true}), json!({}), "moderation"),
+        (json!({"moderation": [1]}), json!({}), "moderation"),
+        (
+            json!({}),
+            json!({"message": {"content": "t", "phase": 5}}),
+            "choices[0].message.phase",
+        ),
+        (
+            json!({}),
+            json!({"message": {"tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}", "extra_content": 1}}]}}),
+            "choices[0].message.tool_calls[0].function.extra_content",
+        ),
         (
             json!({}),
             json!({"logprobs": {"content": [], "refusal": [{"token": "t"}]}}),
@@ -210,7 +266,8 @@ fn parts_of_a_completion_without_equivalent_are_reported() {
             .extend(choice.as_object().unwrap().clone());
         let mut completion = members.clone();
         completion["choices"] = json!([whole]);
-        assert_eq!(dropped_from_completion(&parse(&completion)), [path]);
+        let decoded = ChatCompletion::decode(completion.to_string().as_bytes()).unwrap();
+        assert_eq!(dropped_from_completion(&decoded), [path]);
 
         let mut piece = whole.clone();
         let delta = piece.as_object_mut().unwrap().remove("message").unwrap();
@@ -236,6 +293,16 @@ fn parts_of_a_completion_without_equivalent_are_reported() {
         dropped_from_completion(&parse(&json!({"choices": choices}))),
         ["choices[1]"]
     );
+}
+
+// In a complete answer, decoding already removes the value.
+#[test]
+fn annotations_of_a_chunk_that_are_no_list_are_reported() {
+    let chunk = json!({"choices": [{"index": 0, "delta": {"content": "t", "annotations": "s"}}]});
+    let envelope = ResponseEnvelope::new(&ResponsesRequest::default(), "seed", 1);
+    let mut translator = ChunkToEventTranslator::new(envelope);
+    translator.push(parse::<ChatChunk>(&chunk));
+    assert_eq!(translator.dropped_output(), ["choices[0].message.annotations"]);
 }
 
 #[test]

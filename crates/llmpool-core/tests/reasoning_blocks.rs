@@ -58,6 +58,170 @@ fn fragments_of_one_block_are_joined() {
     );
 }
 
+#[test]
+fn blocks_with_other_ids_or_data_stay_apart() {
+    let encrypted =
+        |id: &str, data: &str| json!({"type": "reasoning.encrypted", "index": 0, "id": id, "data": data});
+    let data = |data: &str| json!({"type": "reasoning.encrypted", "index": 0, "data": data});
+    let text = |more: Value| {
+        let mut block = json!({"type": "reasoning.text", "index": 0});
+        block
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        block
+    };
+    for (fragments, blocks) in [
+        (
+            vec![
+                encrypted("rs_1", "a"),
+                encrypted("rs_2", "b"),
+                encrypted("rs_1", "a"),
+            ],
+            vec![encrypted("rs_1", "a"), encrypted("rs_2", "b")],
+        ),
+        (vec![data("a"), data("b")], vec![data("a"), data("b")]),
+        (vec![data("a"), data("a")], vec![data("a")]),
+        (
+            vec![
+                text(json!({"id": "1", "text": "a"})),
+                text(json!({"id": "2", "text": "x"})),
+                text(json!({"id": "1", "text": "b"})),
+            ],
+            vec![
+                text(json!({"id": "1", "text": "ab"})),
+                text(json!({"id": "2", "text": "x"})),
+            ],
+        ),
+        // A fragment without an id belongs to the last block, and an id may arrive late.
+        (
+            vec![
+                text(json!({"text": "a"})),
+                text(json!({"id": "1", "text": "b"})),
+                text(json!({"id": null, "text": "c"})),
+            ],
+            vec![text(json!({"text": "abc", "id": "1"}))],
+        ),
+        (
+            vec![
+                text(json!({"text": "a", "signature": ""})),
+                text(json!({"text": "b", "signature": "SIG"})),
+                text(json!({"signature": ""})),
+            ],
+            vec![text(json!({"text": "ab", "signature": "SIG"}))],
+        ),
+    ] {
+        let chunks: Vec<Value> = fragments
+            .into_iter()
+            .map(|block| details_chunk(json!([block])))
+            .collect();
+        assert_eq!(assembled_details(&chunks), json!(blocks));
+    }
+}
+
+#[test]
+fn reasoning_text_in_two_fields_is_streamed_once() {
+    let details = details_chunk(json!([{"type": "reasoning.text", "index": 0, "text": "think"}]));
+    let field = json!({"choices": [{"index": 0, "delta": {"reasoning_content": "think"}}]});
+    for chunks in [[&details, &field], [&field, &details]] {
+        let mut translator = ChunkToEventTranslator::new(envelope());
+        chunks.iter().for_each(|chunk| translator.push(parse(chunk)));
+        translator.finish();
+        let last = std::iter::from_fn(|| translator.next_event()).last().unwrap();
+        let output = to_json(&last)["response"]["output"].take();
+        assert_eq!(output[0]["content"][0]["text"], "think", "{output}");
+    }
+}
+
+#[test]
+fn blocks_end_before_every_kind_of_output() {
+    for delta in [
+        json!({"refusal": "no"}),
+        json!({"content": [{"type": "refusal", "refusal": "no"}]}),
+        json!({"images": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]}),
+        json!({"function_call": {"name": "f", "arguments": "{}"}}),
+    ] {
+        let signed = json!([{"type": "reasoning.text", "text": "t", "signature": "S", "index": 0}]);
+        let mut translator = ChunkToEventTranslator::new(envelope());
+        translator.push(parse(&details_chunk(signed)));
+        translator.push(parse(&json!({"choices": [{"index": 0, "delta": delta}]})));
+        translator.finish();
+        let events = to_json(&std::iter::from_fn(|| translator.next_event()).collect::<Vec<_>>());
+        let done = |event: &&Value| event["type"] == "response.output_item.done";
+        let first = events.as_array().unwrap().iter().find(done).unwrap();
+        let encrypted = &first["item"]["encrypted_content"];
+        assert!(encrypted.to_string().contains("signature"), "{delta}: {first}");
+    }
+}
+
+/// Returns the message that is assembled from a stream whose item ends as `done` and is `last` in the last event.
+fn message_of_late(done: &Value, last: &Value) -> Value {
+    let (mut translator, mut assembler) = (EventToChunkTranslator::new(), Assembler::new());
+    let text = json!({"type": "message", "id": "m2", "role": "assistant", "content": [{"type": "output_text", "text": "t"}]});
+    for event in [
+        json!({"type": "response.output_item.done", "output_index": 0, "item": done}),
+        json!({"type": "response.output_item.done", "output_index": 1, "item": text}),
+        json!({"type": "response.completed", "response": {"status": "completed", "output": [last, text]}}),
+    ] {
+        translator.push(parse(&event)).unwrap();
+        std::iter::from_fn(|| translator.next_chunk()).for_each(|chunk| assembler.push(chunk));
+    }
+    to_json(&assembler.finish())["choices"][0]["message"].take()
+}
+
+#[test]
+fn fields_that_only_the_last_event_has_are_streamed() {
+    let message = |annotations: Value| json!({"type": "message", "id": "m", "role": "assistant", "content": [{"type": "output_text", "text": "a", "annotations": annotations}]});
+    let image = |result: Value| json!({"type": "image_generation_call", "id": "ig", "result": result});
+    let reasoning = |more: Value| {
+        let mut item =
+            json!({"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "s"}]});
+        item.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        item
+    };
+    let citation = |url: &str| json!({"type": "url_citation", "url": url});
+    for (done, last) in [
+        (message(json!([])), message(json!([citation("u")]))),
+        (
+            message(json!([citation("u")])),
+            message(json!([citation("u"), citation("v")])),
+        ),
+        (image(Value::Null), image(json!("AA=="))),
+        (reasoning(json!({})), reasoning(json!({"encrypted_content": "e"}))),
+        (
+            reasoning(json!({"encrypted_content": "e"})),
+            reasoning(json!({"encrypted_content": "e"})),
+        ),
+    ] {
+        assert_eq!(
+            message_of_late(&done, &last),
+            message_of_late(&last, &last),
+            "{last}"
+        );
+    }
+    for (done, last) in [
+        (json!({}), json!({"signature": "S", "encrypted_content": "e"})),
+        (
+            json!({"status": "completed"}),
+            json!({"status": "completed", "encrypted_content": "e"}),
+        ),
+        (
+            json!({"status": "in_progress"}),
+            json!({"encrypted_content": "e"}),
+        ),
+    ] {
+        let last = reasoning(last);
+        let message = message_of_late(&reasoning(done), &last);
+        let request = json!({"store": true, "messages": [message]});
+        let translated = translate::chat_request_to_responses(&parse(&request)).unwrap();
+        let input = to_json(&translated.request)["input"].take();
+        assert_eq!(input[0], last, "{message}");
+        assert_eq!(input[1]["type"], "message", "{input}");
+    }
+}
+
 /// Returns the input items of the next request, after a translation of the items to a chat and back.
 fn restored(items: &Value) -> Value {
     let mut output = items.as_array().unwrap().clone();

@@ -367,10 +367,12 @@ fn documentation() -> String {
 
 const HEAD: &str = "# Fields that translations do not carry
 
-llmpool translates between Chat Completions and Responses. Every field of the official clients (Python 3.57.0, Node 7.59.0) that is not listed
-here keeps its value. A request with a *refused* field fails before it is sent, with the name of the field, because the answer would be wrong
-without it. Fields that are *left out and reported* are listed in `CallReport::dropped` for a request and in `CallReport::dropped_output` for an
-answer, streamed or not. A test writes this page, for a provider with OpenAI's extensions that takes reasoning blocks back.
+llmpool translates between Chat Completions and Responses. A field of the official clients (Python 3.57.0, Node 7.59.0) that is not listed here
+is translated: a test gives each field two different values, and the translations differ. The test does not compare the translated values, and
+leaves out fields with only one possible value. A request with a *refused* field fails before it is sent, with the name of the field, because the
+answer would be wrong without it. Fields that are *left out and reported* are listed in `CallReport::dropped` for a request and in
+`CallReport::dropped_output` for an answer, streamed or not. A test writes this page, for a provider with OpenAI's extensions that takes
+reasoning blocks back.
 
 `responses.tool(function).strict` is the field `strict` of an object whose `type` is `function`. A row stands for all fields below it.
 ";

@@ -77,15 +77,46 @@ fn text_and_reasoning_of_every_kind_of_part_are_read() {
 
 #[test]
 fn text_of_a_stream_is_that_of_the_choice_whose_text_the_completion_has() {
+    let role = |index: u64| json!({"index": index, "delta": {"role": "assistant", "content": ""}, "finish_reason": null});
     let choice = |index: u64, text: &str| json!({"index": index, "delta": {"content": text}});
-    for (choices, text) in [
-        (vec![vec![choice(1, "a")], vec![], vec![choice(1, "b")]], "ab"),
+    for (choices, text, whole) in [
+        (
+            vec![vec![choice(1, "a")], vec![], vec![choice(1, "b")]],
+            "ab",
+            "ab",
+        ),
+        // Nothing of the other choice has been given out.
+        (
+            vec![vec![role(1)], vec![choice(0, "a")], vec![choice(1, "x")]],
+            "a",
+            "a",
+        ),
+        (
+            vec![
+                vec![choice(2, "x"), role(1)],
+                vec![choice(2, "y")],
+                vec![choice(1, "a")],
+            ],
+            "a",
+            "a",
+        ),
+        // The text that was given out cannot be taken back.
+        (
+            vec![
+                vec![choice(1, "BBB ")],
+                vec![choice(0, "AAA")],
+                vec![choice(1, "b")],
+            ],
+            "BBB b",
+            "AAA",
+        ),
         (
             vec![
                 vec![choice(1, "x"), choice(0, "a")],
                 vec![choice(1, "y")],
                 vec![choice(0, "b")],
             ],
+            "ab",
             "ab",
         ),
     ] {
@@ -105,7 +136,7 @@ fn text_of_a_stream_is_that_of_the_choice_whose_text_the_completion_has() {
         let output = serde_json::to_value(&last).unwrap()["response"]["output"].take();
         assert_eq!(
             (streamed, assembler.finish().text()),
-            (text.to_owned(), text.to_owned())
+            (text.to_owned(), whole.to_owned())
         );
         assert_eq!(output[0]["content"][0]["text"], text, "{output}");
     }
@@ -217,6 +248,7 @@ fn text_of_responses_is_read_in_every_form() {
         (message(json!([part])), ""),
         (message(json!([{"type": "text", "text": "Hi"}])), ""),
         (message(json!("Hi")), ""),
+        (message(json!(["H", "i"])), ""),
         (message(part.clone()), ""),
         (json!({"type": "text", "text": "Hi"}), ""),
         (part.clone(), ""),

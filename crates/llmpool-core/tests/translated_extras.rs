@@ -62,6 +62,24 @@ fn echoed_fields_of_answers_are_translated_both_ways() {
 }
 
 #[test]
+fn echoed_fields_beside_invalid_ones_are_translated() {
+    let (_, mut response) = answers();
+    response["output"][0]["status"] = json!(5);
+    response["output"][1]["arguments"] = json!({"a": 1});
+    let events = [json!({"type": "response.completed", "response": response})];
+    let whole = to_json(&translate::response_to_completion(parse(&response)).unwrap());
+    for answer in [&whole, &assembled(&events)] {
+        let message = &answer["choices"][0]["message"];
+        assert_eq!(message["tool_calls"][0]["extra_content"], mark());
+        assert_eq!(message["phase"], "final_answer");
+        assert_eq!(message["extra_content"], mark());
+    }
+    response["output"][0]["phase"] = json!(7);
+    let whole = to_json(&translate::response_to_completion(parse(&response)).unwrap());
+    assert_eq!(whole["choices"][0]["message"]["extra_content"], mark());
+}
+
+#[test]
 fn echoed_fields_of_requests_are_translated_both_ways() {
     let (completion, response) = answers();
     let request = json!({"messages": [completion["choices"][0]["message"]]});

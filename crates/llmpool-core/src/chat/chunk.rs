@@ -141,8 +141,13 @@ lenient_getters!(ChatChunk {
 });
 
 impl ChatChunk {
-    /// Returns the additions to the choice that has the lowest index of the stream so far, which nearly always
-    /// is 0. `None` if the chunk adds nothing to that choice.
+    /// Returns the additions to the choice that is the answer of the stream, which nearly always has index 0.
+    /// `None` if the chunk adds nothing to that choice.
+    ///
+    /// This is the choice with the lowest index of the stream so far. It no longer changes once it has output,
+    /// so that the texts of two choices are never mixed. If a choice with a higher index has output before the
+    /// first chunk of the choice with the lowest index, it is therefore not the choice whose text
+    /// [`ChatCompletion::text`](super::ChatCompletion::text) returns for the assembled completion.
     ///
     /// Only a chunk from a [`ChunkDecoder`](super::ChunkDecoder), as in the streams of the library `llmpool`,
     /// knows the chunks before it. Any other chunk returns the choice with index 0.

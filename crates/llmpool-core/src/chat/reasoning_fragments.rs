@@ -13,19 +13,26 @@ const TEXTS: [&str; 2] = ["text", "summary"];
 
 /// Reasoning blocks, some of them assembled from fragments.
 ///
-/// Fragments with the same `type` and `index` are one block: their texts are joined, and of their other fields
-/// the first value is kept. A fragment without an index is a block of its own.
+/// Fragments with the same `type`, `index` and `id` are one block: their texts are joined, and of their other
+/// fields the first value is kept that is neither null nor empty. A fragment without an id belongs to the last
+/// block of its type and index, and a block without an id takes that of a later fragment. A fragment without an
+/// index, or whose `data` differs from that of its block, is a block of its own.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReasoningFragments {
     blocks: Vec<Block>,
-    /// Position of the block of each type and index.
-    positions: HashMap<(String, u64), usize>,
+    /// Position of the last block of each type and index.
+    last: HashMap<(String, u64), usize>,
+    /// Position of the last block of each type, index and id.
+    by_id: HashMap<(String, u64, String), usize>,
 }
 
 #[derive(Clone, Debug)]
 struct Block {
     /// The first fragment, exactly as received.
     first: Json,
+    has_id: bool,
+    /// The encrypted content, as JSON.
+    data: Option<Json>,
     /// The merged fields, if there is more than one fragment.
     merged: Option<MergedBlock>,
 }
@@ -42,23 +49,48 @@ struct BlockKey {
     #[serde(rename = "type")]
     kind: String,
     index: u64,
+    id: Option<Json>,
+    data: Option<Json>,
 }
 
 impl ReasoningFragments {
     /// Adds a block or a fragment of a block.
     pub(crate) fn push(&mut self, fragment: Json) {
-        let next = self.blocks.len();
-        let key: Option<BlockKey> = serde_json::from_str(fragment.get()).ok();
-        let position = key.map_or(next, |key| {
-            *self.positions.entry((key.kind, key.index)).or_insert(next)
-        });
+        let Ok(key) = serde_json::from_str::<BlockKey>(fragment.get()) else {
+            self.blocks.push(Block::new(fragment, false, None));
+            return;
+        };
+        let id = key.id.filter(|id| !is_blank(id)).map(|id| id.get().to_owned());
+        let data = key.data.filter(|data| !is_blank(data));
+        let known = self.position(&key.kind, key.index, id.as_deref(), data.as_ref());
+        let position = known.unwrap_or(self.blocks.len());
         match self.blocks.get_mut(position) {
-            Some(block) => block.merge(&fragment),
-            None => self.blocks.push(Block {
-                first: fragment,
-                merged: None,
-            }),
+            Some(block) => {
+                block.merge(&fragment);
+                block.has_id |= id.is_some();
+                block.data = block.data.take().or(data);
+            }
+            None => self.blocks.push(Block::new(fragment, id.is_some(), data)),
         }
+        if let Some(id) = id {
+            self.by_id.insert((key.kind.clone(), key.index, id), position);
+        }
+        self.last.insert((key.kind, key.index), position);
+    }
+
+    /// Returns the position of the block to which a fragment belongs, or `None` if it starts a block.
+    fn position(&self, kind: &str, index: u64, id: Option<&str>, data: Option<&Json>) -> Option<usize> {
+        let by_id = id.and_then(|id| self.by_id.get(&(kind.to_owned(), index, id.to_owned())));
+        let last = || {
+            let last = *self.last.get(&(kind.to_owned(), index))?;
+            (id.is_none() || !self.blocks[last].has_id).then_some(last)
+        };
+        let position = by_id.copied().or_else(last)?;
+        let known = self.blocks[position].data.as_ref();
+        let is_same = known
+            .zip(data)
+            .is_none_or(|(known, data)| known.get() == data.get());
+        is_same.then_some(position)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -76,6 +108,15 @@ impl ReasoningFragments {
 }
 
 impl Block {
+    fn new(first: Json, has_id: bool, data: Option<Json>) -> Self {
+        Self {
+            first,
+            has_id,
+            data,
+            merged: None,
+        }
+    }
+
     fn merge(&mut self, fragment: &Json) {
         let first = &self.first;
         let merged = self.merged.get_or_insert_with(|| {
@@ -100,7 +141,7 @@ impl MergedBlock {
                 self.texts[position].get_or_insert_default().push_str(&text);
             }
             match self.fields.get_mut(name) {
-                Some(known) if known.get() == "null" => *known = json.clone(),
+                Some(known) if is_blank(known) && !is_blank(json) => *known = json.clone(),
                 Some(_) => {}
                 None => self.fields.push(name.to_owned(), json.clone()),
             }
@@ -117,4 +158,9 @@ impl MergedBlock {
         }
         Json::of(&EmptyObject { extra }).ok()
     }
+}
+
+/// Returns whether the value is null or an empty string, which some providers send in place of an absent value.
+fn is_blank(json: &Json) -> bool {
+    matches!(json.get(), "null" | "\"\"")
 }

@@ -11,6 +11,7 @@ use crate::chat::repair::decode_usage;
 use crate::chat::string_enum::string_enum;
 use crate::chat::wire_object::{opaque_debug, partial_debug, wire_object};
 use crate::chat::{Content, Json, LenientU64, UnknownFields};
+use crate::lenient_json::decode_part;
 
 /// A response of the Responses API, finished or still in progress.
 #[derive(Clone, Default, PartialEq)]
@@ -252,11 +253,11 @@ impl Response {
         for content in messages {
             match content {
                 Content::Text(whole) => text += whole,
-                Content::Parts(parts) => parts
-                    .iter()
-                    .filter(|part| !part.is_reasoning())
-                    .filter_map(ItemPart::text)
-                    .for_each(|part| text += part),
+                Content::Parts(parts) => parts.iter().for_each(|part| match part {
+                    part if part.is_reasoning() => {}
+                    ItemPart::Other(json) => text += &decode_part::<String>(json.get()).unwrap_or_default(),
+                    part => text += part.text().unwrap_or_default(),
+                }),
             }
         }
         text

@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::chat_over_responses::repair_item;
-use super::echoed::{EchoedMessage, PHASE, is_echoed};
+use super::chat_over_responses::{removed_from_item, removed_from_part, repair_item, repair_part};
+use super::echoed::{EXTRA_CONTENT, EchoedMessage, PHASE};
 use super::image_items::{IMAGES, item_to_image};
 use super::moderation::{self, MODERATION};
 use super::reasoning_details::REASONING_DETAILS;
@@ -17,6 +17,9 @@ use crate::responses::{Item, ItemPart, MessageItem, Response};
 
 /// Maximum number of reported paths, because the provider determines how many unknown fields an answer has.
 const MAX_PATHS: usize = 128;
+
+/// Maximum number of characters of a field name in a path, because the provider writes the name.
+const MAX_NAME: usize = 64;
 
 /// Unknown fields of a response that repeat the request, or that say who pays.
 const ECHOES: [&str; 16] = [
@@ -41,8 +44,11 @@ const ECHOES: [&str; 16] = [
 /// Name of the field of a response with the uses of the provider's tools.
 const TOOL_USAGE: &str = "tool_usage";
 
-/// Types of the parts of a message that are read although some of their fields have other types.
-const REPAIRED: [&str; 4] = ["output_text", "refusal", "reasoning_text", "summary_text"];
+/// Fields of an item that serve only the provider's bookkeeping.
+const BOOKKEEPING: [&str; 3] = ["created_by", "id", "status"];
+
+/// Fields of a tool call or message that are not reported as unknown fields.
+const CARRIED: [&str; 2] = ["created_by", EXTRA_CONTENT];
 
 /// Path of the message of a completion.
 const MESSAGE: &str = "choices[0].message";
@@ -94,20 +100,29 @@ impl DroppedOutput {
     /// `known`.
     fn add_unknown(&mut self, extra: &UnknownFields, known: &[&str], path: &str) {
         for (name, json) in extra.iter() {
-            if is_echoed(name) || known.contains(&name) || json.get() == "null" {
-                continue;
+            if !known.contains(&name) && json.get() != "null" {
+                self.push_field(path, name);
             }
-            self.push(if path.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{path}.{name}")
-            });
         }
+    }
+
+    /// Reports the field `name` of the object at `path`. Removes control characters from the name and shortens
+    /// it.
+    fn push_field(&mut self, path: &str, name: &str) {
+        let name = shown(name);
+        self.push(if path.is_empty() {
+            name
+        } else {
+            format!("{path}.{name}")
+        });
     }
 
     /// Reports the fields of a response other than its output.
     pub(super) fn add_response(&mut self, response: &Response) {
-        let mut known = [&ECHOES[..], &[MODERATION]].concat();
+        let mut known = ECHOES.to_vec();
+        if !moderation::is_malformed(&response.extra) {
+            known.push(MODERATION);
+        }
         // OpenAI counts the uses of its tools in every response.
         if response.extra.get(TOOL_USAGE).is_some_and(counts_nothing) {
             known.push(TOOL_USAGE);
@@ -118,11 +133,11 @@ impl DroppedOutput {
     /// Reports what a chat cannot express of the output of a response.
     pub(super) fn add_items(&mut self, items: &[Item]) {
         let mut kept = EchoedMessage::default();
-        items.iter().for_each(|item| kept.update(EchoedMessage::of(item)));
+        items.iter().for_each(|item| kept.update(echoed_of(item)));
         for (index, item) in items.iter().enumerate() {
             self.add_item(item, index as u64);
             // The chat has one message.
-            self.add_echoed(&EchoedMessage::of(item), &kept, &format!("output[{index}]"));
+            self.add_echoed(&echoed_of(item), &kept, &format!("output[{index}]"));
         }
     }
 
@@ -141,17 +156,20 @@ impl DroppedOutput {
     /// Reports what a chat cannot express of the item at `index` of the output.
     pub(super) fn add_item(&mut self, item: &Item, index: u64) {
         let path = format!("output[{index}]");
-        if let Item::Other(_) = item {
+        if let Item::Other(json) = item {
             match repair_item(item.clone()) {
                 Item::Other(_) => self.push(format!("{path} (unknown type)")),
-                repaired => self.add_item(&repaired, index),
+                repaired => {
+                    self.add_item(&repaired, index);
+                    self.add_removed(removed_from_item(json), &path);
+                }
             }
             return;
         }
         match item {
             Item::Message(message) | Item::EasyMessage(message) => self.add_message_item(message, &path),
-            Item::FunctionCall(call) => self.add_unknown(&call.extra, &["created_by"], &path),
-            Item::CustomToolCall(call) => self.add_unknown(&call.extra, &["created_by"], &path),
+            Item::FunctionCall(call) => self.add_unknown(&call.extra, &CARRIED, &path),
+            Item::CustomToolCall(call) => self.add_unknown(&call.extra, &CARRIED, &path),
             Item::Reasoning(_) => {}
             Item::ImageGenerationCall(image) if item_to_image(image).is_some() => {
                 self.add_unknown(&image.extra, &["result"], &path);
@@ -160,23 +178,37 @@ impl DroppedOutput {
         }
     }
 
+    /// Reports fields that were removed because their values do not have the documented type.
+    fn add_removed(&mut self, names: Vec<String>, path: &str) {
+        let reported = |name: &&String| !BOOKKEEPING.contains(&name.as_str());
+        let reported = names.iter().filter(reported);
+        reported.for_each(|name| self.push_field(path, name));
+    }
+
     fn add_message_item(&mut self, message: &MessageItem, path: &str) {
-        self.add_unknown(&message.extra, &["created_by"], path);
+        self.add_unknown(&message.extra, &CARRIED, path);
         let Some(Content::Parts(parts)) = &message.content else {
             return;
         };
         for (index, part) in parts.iter().enumerate() {
             let path = format!("{path}.content[{index}]");
-            match part {
-                ItemPart::OutputText(part) => self.add_unknown(&part.extra, &[], &path),
-                ItemPart::Refusal(part) => self.add_unknown(&part.extra, &[], &path),
-                ItemPart::ReasoningText(part) | ItemPart::SummaryText(part) => {
-                    self.add_unknown(&part.extra, &[], &path);
-                }
-                // A part whose fields have other types is repaired.
-                ItemPart::Other(_) if REPAIRED.contains(&&*part.kind()) => {}
-                _ => self.push(path),
+            if let ItemPart::Other(json) = part {
+                self.add_part(&repair_part(part.clone()), &path);
+                self.add_removed(removed_from_part(json), &path);
+            } else {
+                self.add_part(part, &path);
             }
+        }
+    }
+
+    fn add_part(&mut self, part: &ItemPart, path: &str) {
+        match part {
+            ItemPart::OutputText(part) => self.add_unknown(&part.extra, &[], path),
+            ItemPart::Refusal(part) => self.add_unknown(&part.extra, &[], path),
+            ItemPart::ReasoningText(part) | ItemPart::SummaryText(part) => {
+                self.add_unknown(&part.extra, &[], path);
+            }
+            _ => self.push(path.to_owned()),
         }
     }
 
@@ -184,8 +216,11 @@ impl DroppedOutput {
     /// fields.
     fn add_completion(&mut self, extra: &UnknownFields, has_fingerprint: bool) {
         self.add_unknown(extra, &[MODERATION, "metadata", "obfuscation", "x_groq"], "");
+        if moderation::is_malformed(extra) {
+            self.push(MODERATION.to_owned());
+        }
         for side in moderation::shortened(extra) {
-            self.push(format!("{MODERATION}.{side}.results"));
+            self.push(format!("{MODERATION}.{}.results", shown(&side)));
         }
         if has_fingerprint {
             self.push("system_fingerprint".to_owned());
@@ -245,8 +280,13 @@ impl DroppedOutput {
     }
 
     fn add_message(&mut self, extra: &UnknownFields, content: Option<&Content>) {
-        const KNOWN: [&str; 4] = [IMAGES, PHASE, "annotations", REASONING_DETAILS];
-        self.add_unknown(extra, &KNOWN, MESSAGE);
+        let mut known = vec![EXTRA_CONTENT, REASONING_DETAILS];
+        for (name, start) in [(IMAGES, '['), ("annotations", '['), (PHASE, '"')] {
+            if extra.get(name).is_some_and(|json| json.get().starts_with(start)) {
+                known.push(name);
+            }
+        }
+        self.add_unknown(extra, &known, MESSAGE);
         let Some(Content::Parts(parts)) = content else {
             return;
         };
@@ -292,7 +332,7 @@ impl DroppedOutput {
     ) {
         let path = format!("{MESSAGE}.tool_calls[{index}]");
         // Some providers number the calls of complete messages too.
-        self.add_unknown(extra, &["index"], &path);
+        self.add_unknown(extra, &["index", EXTRA_CONTENT], &path);
         for (extra, kind) in [(function, "function"), (custom, "custom")] {
             if let Some(extra) = extra {
                 self.add_unknown(extra, &[], &format!("{path}.{kind}"));
@@ -310,6 +350,20 @@ impl DroppedOutput {
             self.push("choices[0].logprobs.refusal".to_owned());
         }
     }
+}
+
+/// Returns the fields of an item that the client must send back.
+fn echoed_of(item: &Item) -> EchoedMessage {
+    match item {
+        Item::Other(_) => EchoedMessage::of(&repair_item(item.clone())),
+        item => EchoedMessage::of(item),
+    }
+}
+
+/// Returns the name of a field as it is shown in a path.
+fn shown(name: &str) -> String {
+    let characters = name.chars().filter(|character| !character.is_control());
+    characters.take(MAX_NAME).collect()
 }
 
 /// Returns whether all numbers in the JSON are 0.

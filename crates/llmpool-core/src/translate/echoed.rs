@@ -9,7 +9,7 @@ use crate::chat::{ChatRequest, Json, UnknownFields};
 use crate::responses::{Item, MessageItem};
 
 /// Name of the field with data that only the provider of the model understands.
-const EXTRA_CONTENT: &str = "extra_content";
+pub(super) const EXTRA_CONTENT: &str = "extra_content";
 /// Name of the field with the purpose of an assistant message.
 pub(super) const PHASE: &str = "phase";
 
@@ -22,15 +22,10 @@ pub(super) fn echoed(extra: &UnknownFields) -> UnknownFields {
     kept
 }
 
-/// Returns whether [`echoed`] keeps the unknown field of this name.
-pub(super) fn is_echoed(name: &str) -> bool {
-    name == EXTRA_CONTENT
-}
-
 /// Returns the names of those unknown fields that [`echoed`] leaves out.
 pub(super) fn not_echoed(extra: &UnknownFields) -> impl Iterator<Item = &str> {
     let names = extra.iter().map(|(name, _)| name);
-    names.filter(|name| !is_echoed(name))
+    names.filter(|name| *name != EXTRA_CONTENT)
 }
 
 /// Returns a copy of the request without `extra_content`, and the paths of the removed fields, such as

@@ -32,6 +32,11 @@ pub(super) fn shortened(extra: &UnknownFields) -> Vec<String> {
     long.map(|(name, _)| name.to_owned()).collect()
 }
 
+/// Returns whether there is a moderation that is not an object, which no translation can carry.
+pub(super) fn is_malformed(extra: &UnknownFields) -> bool {
+    moderation_of(extra).is_some_and(|json| object(json).is_none())
+}
+
 fn moderation_of(extra: &UnknownFields) -> Option<&Json> {
     extra.get(MODERATION).filter(|json| json.get() != "null")
 }

@@ -8,6 +8,8 @@
 //! - Foreign blocks, which were not made from an item, become an item whose encrypted content is
 //!   [`FOREIGN_PREFIX`] and the JSON of the blocks.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::chat::Json;
@@ -87,6 +89,30 @@ pub(super) fn item_to_blocks(item: &ReasoningItem) -> Vec<Json> {
     blocks.iter().filter_map(|block| Json::of(block).ok()).collect()
 }
 
+/// Returns the blocks that complete those of `sent`, an earlier state of the item: the further blocks, or a block
+/// with the whole item if earlier blocks would differ.
+///
+/// Returns no blocks for an item without an id, because they would be those of another item.
+pub(super) fn late_blocks(sent: &ReasoningItem, item: &ReasoningItem) -> Vec<Json> {
+    if item.id.is_none() || item.id != sent.id {
+        return Vec::new();
+    }
+    let (sent, mut blocks) = (item_to_blocks(sent), item_to_blocks(item));
+    let is_same = |(sent, block): (&Json, &Json)| sent.get() == block.get();
+    if sent.len() < blocks.len() && sent.iter().zip(&blocks).all(is_same) {
+        return blocks.split_off(sent.len());
+    }
+    let block = ReasoningBlock {
+        kind: "reasoning.encrypted".to_owned(),
+        data: item.encrypted_content.clone(),
+        id: item.id.clone(),
+        format: FORMAT.to_owned(),
+        item: Json::of(item).ok(),
+        ..ReasoningBlock::default()
+    };
+    Json::of(&block).into_iter().collect()
+}
+
 fn add_summary(item: &mut ReasoningItem, text: String) {
     item.summary.push(ItemPart::SummaryText(ItemText::new(text)));
 }
@@ -130,6 +156,8 @@ pub(super) struct ReasoningDetails {
     is_malformed: bool,
     /// Whether the last item was restored from its `item` field, so that no further block belongs to it.
     is_closed: bool,
+    /// Position of the last part with each id. A stream may add blocks to an item after those of other items.
+    by_id: HashMap<String, usize>,
 }
 
 impl ReasoningDetails {
@@ -172,37 +200,62 @@ impl ReasoningDetails {
 
     /// Adds the block to the last item if the block belongs to it. Otherwise adds the block to a new item.
     fn add_to_item(&mut self, block: ReasoningBlock) {
-        let is_closed = std::mem::take(&mut self.is_closed);
-        let is_same = |part: &mut DetailsPart| match part {
-            // A second encrypted content of an item without id belongs to the next item.
-            DetailsPart::Item(last) => {
-                !is_closed
-                    && last.id == block.id
-                    && (block.id.is_some() || block.data.is_none() || last.encrypted_content.is_none())
-            }
-            DetailsPart::Foreign(_) => false,
-        };
-        let mut item = match self.parts.pop_if(is_same) {
-            Some(DetailsPart::Item(last)) => last,
-            _ => ReasoningItem {
-                id: block.id,
+        let whole = block.item.as_ref();
+        let whole: Option<ReasoningItem> = whole.and_then(|item| serde_json::from_str(item.get()).ok());
+        let known = self
+            .continued(&block)
+            .or_else(|| self.completed(&block, whole.as_ref()));
+        let position = known.unwrap_or_else(|| {
+            self.parts.push(DetailsPart::Item(ReasoningItem {
+                id: block.id.clone(),
                 ..ReasoningItem::default()
-            },
+            }));
+            self.parts.len() - 1
+        });
+        if let Some(id) = block.id {
+            self.by_id.insert(id, position);
+        }
+        self.is_closed = whole.is_some();
+        let DetailsPart::Item(item) = &mut self.parts[position] else {
+            return;
         };
-        let whole = block.item.and_then(|item| serde_json::from_str(item.get()).ok());
         if let Some(whole) = whole {
-            self.is_closed = true;
-            item = whole;
+            *item = whole;
         } else {
             if let Some(summary) = block.summary {
-                add_summary(&mut item, summary);
+                add_summary(item, summary);
             }
             if let Some(text) = block.text {
-                add_text(&mut item, text);
+                add_text(item, text);
             }
-            item.encrypted_content = block.data.or(item.encrypted_content);
+            item.encrypted_content = block.data.or(item.encrypted_content.take());
         }
-        self.parts.push(DetailsPart::Item(item));
+    }
+
+    /// Returns the position of the last item if the block continues it.
+    fn continued(&self, block: &ReasoningBlock) -> Option<usize> {
+        let Some(DetailsPart::Item(last)) = self.parts.last() else {
+            return None;
+        };
+        // A second encrypted content of an item without id belongs to the next item.
+        let is_same = !self.is_closed
+            && last.id == block.id
+            && (block.id.is_some() || block.data.is_none() || last.encrypted_content.is_none());
+        is_same.then(|| self.parts.len() - 1)
+    }
+
+    /// Returns the position of an earlier item that a block of the end of a stream completes: one with the same id
+    /// that lacks the encrypted content of the block, or has the text of the whole item in the block.
+    fn completed(&self, block: &ReasoningBlock, whole: Option<&ReasoningItem>) -> Option<usize> {
+        let position = *self.by_id.get(block.id.as_ref()?)?;
+        let DetailsPart::Item(item) = &self.parts[position] else {
+            return None;
+        };
+        let is_completed = match whole {
+            Some(whole) => item.text() == whole.text(),
+            None => block.data.is_some() && item.encrypted_content.is_none(),
+        };
+        is_completed.then_some(position)
     }
 }
 

@@ -257,7 +257,11 @@ pub(crate) const DIRECTIONS: [Direction; 13] = [
         name: FROM_RESPONSES,
         root: "responses.part",
         place: "output.content",
-        wrap: |part, _| json!({"status": "completed", "output": [item_with_part(part)]}),
+        // A response whose only message has no readable part is an error.
+        wrap: |part, _| {
+            let text = json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "t"}]});
+            json!({"status": "completed", "output": [item_with_part(part), text]})
+        },
         translate: response,
     },
 ];

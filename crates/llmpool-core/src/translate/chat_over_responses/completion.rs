@@ -19,7 +19,8 @@ use crate::translate::{FailedResponse, REASONING_SEPARATOR, usage};
 ///
 /// # Errors
 ///
-/// Returns an error if the response failed, was cancelled, is not finished, or has no output.
+/// Returns an error if the response failed, was cancelled, is not finished, or is complete without any output that
+/// a chat can contain. A message without a readable part is no output. An empty text is output.
 pub fn response_to_completion(response: Response) -> Result<ChatCompletion, FailedResponse> {
     let finish_reason = finish_reason(&response)?;
     let mut output = CompletionOutput::default();
@@ -61,7 +62,6 @@ pub(super) fn created(created_at: Option<&Json>) -> LenientU64 {
 /// The output items of a response, merged into one chat message.
 #[derive(Default)]
 struct CompletionOutput {
-    has_message: bool,
     echoed: EchoedMessage,
     content: MessageContent,
     /// Text of each reasoning item. Reasoning items without text are left out.
@@ -75,7 +75,6 @@ impl CompletionOutput {
     fn push(&mut self, item: Item) {
         match repair_item(item) {
             Item::Message(message) | Item::EasyMessage(message) => {
-                self.has_message = true;
                 self.echoed.update(EchoedMessage::of_item(&message));
                 self.content.push(message.content);
                 self.reasoning.append(&mut self.content.reasoning);
@@ -94,7 +93,8 @@ impl CompletionOutput {
     }
 
     fn is_empty(&self) -> bool {
-        !self.has_message
+        self.content.text.is_none()
+            && self.content.refusal.is_none()
             && self.reasoning.is_empty()
             && self.reasoning_blocks.is_empty()
             && self.tool_calls.is_empty()

@@ -1,10 +1,11 @@
 //! Repair of output items that could not be parsed because their fields do not have the documented types.
 
 use crate::chat::{EmptyObject, Json, UnknownFields};
+use crate::lenient_json::decode_part;
 use crate::responses::{Item, ItemPart};
 
-/// Repairs an item that could not be parsed. Numeric ids and object arguments become strings. Fields that a
-/// chat does not need, and invalid fields of content parts, are removed.
+/// Repairs an item that could not be parsed. Numeric ids and object arguments become strings. Fields whose values
+/// still have another type than documented are removed.
 ///
 /// An item that was parsed is returned unchanged.
 pub(in crate::translate) fn repair_item(item: Item) -> Item {
@@ -14,25 +15,44 @@ pub(in crate::translate) fn repair_item(item: Item) -> Item {
     }
 }
 
-/// Repairs a content part that could not be parsed, by removing its invalid fields. A part that was parsed is
-/// returned unchanged.
-pub(super) fn repair_part(part: ItemPart) -> ItemPart {
+/// Repairs a content part that could not be parsed. A string becomes a text, and fields with invalid values are
+/// removed. A part that was parsed is returned unchanged.
+pub(in crate::translate) fn repair_part(part: ItemPart) -> ItemPart {
     match part {
-        ItemPart::Other(json) => ItemPart::from(repair_part_json(&json)),
+        ItemPart::Other(json) => match decode_part::<String>(json.get()) {
+            Some(text) => ItemPart::output_text(text),
+            None => ItemPart::from(select_members(&json, repair_part_member).unwrap_or(json)),
+        },
         part => part,
     }
 }
 
+/// Returns the names of the fields that [`repair_item`] removes from an item.
+pub(in crate::translate) fn removed_from_item(item: &Json) -> Vec<String> {
+    removed(item, repair_member)
+}
+
+/// Returns the names of the fields that [`repair_part`] removes from a content part.
+pub(in crate::translate) fn removed_from_part(part: &Json) -> Vec<String> {
+    removed(part, repair_part_member)
+}
+
+fn removed(json: &Json, repair: impl Fn(&str, &Json) -> Option<Json>) -> Vec<String> {
+    let object: EmptyObject = serde_json::from_str(json.get()).unwrap_or_default();
+    let members = object.extra.iter();
+    let removed = members.filter(|(name, json)| json.get() != "null" && repair(name, json).is_none());
+    removed.map(|(name, _)| name.to_owned()).collect()
+}
+
 fn repair_member(name: &str, json: &Json) -> Option<Json> {
+    let is_valid = |starts: &[char]| json.get().starts_with(starts).then(|| json.clone());
     match name {
         "id" | "call_id" | "name" | "arguments" | "input" => to_string(json),
-        "content" | "summary" => match serde_json::from_str::<Vec<Json>>(json.get()) {
-            Ok(parts) => Json::of(&parts.iter().map(repair_part_json).collect::<Vec<_>>()).ok(),
-            Err(_) => Some(json.clone()),
-        },
-        "type" | "role" | "encrypted_content" => Some(json.clone()),
-        // A chat does not use any other member, and such a member can be the reason why the item could not be parsed.
-        _ => None,
+        "status" | "phase" | "role" | "encrypted_content" => is_valid(&['"']),
+        "content" => is_valid(&['"', '[']),
+        "summary" => is_valid(&['[']),
+        // A field that the struct of the item does not define can have any value.
+        _ => Some(json.clone()),
     }
 }
 
@@ -46,19 +66,11 @@ fn to_string(json: &Json) -> Option<Json> {
     }
 }
 
-/// Removes all fields of a content part except its type, text, refusal, annotations and log probabilities.
-/// Annotations and log probabilities are removed as well if their value is not a list. Returns `part`
-/// unchanged if it is not an object.
-fn repair_part_json(part: &Json) -> Json {
-    let valid_member = |name: &str, json: &Json| {
-        let is_valid = match name {
-            "type" | "text" | "refusal" => true,
-            "annotations" | "logprobs" => json.get().starts_with('['),
-            _ => false,
-        };
-        is_valid.then(|| json.clone())
-    };
-    select_members(part, valid_member).unwrap_or_else(|| part.clone())
+/// Removes annotations and log probabilities that are not a list. A text that is not a string stays, so that the
+/// part stays unreadable: it is not an empty text.
+fn repair_part_member(name: &str, json: &Json) -> Option<Json> {
+    let is_valid = !matches!(name, "annotations" | "logprobs") || json.get().starts_with('[');
+    is_valid.then(|| json.clone())
 }
 
 /// Returns the JSON object with the value of each field replaced by the result of `select`, and without the

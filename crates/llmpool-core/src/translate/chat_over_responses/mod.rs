@@ -10,7 +10,7 @@ mod request;
 mod stream;
 mod tools;
 
-pub(super) use lenient_items::repair_item;
+pub(super) use lenient_items::{removed_from_item, removed_from_part, repair_item, repair_part};
 
 pub use completion::response_to_completion;
 pub use request::chat_request_to_responses;

@@ -60,7 +60,8 @@ pub(super) fn push_unsent(
     if let Some(refusal) = unsent(&refusal, item.refusal_bytes) {
         push_refusal(item, refusal, &[], chunks);
     }
-    if is_first {
-        chunks.push_list("annotations", &message.annotations);
+    if let Some(annotations) = message.annotations.get(item.annotations..) {
+        chunks.push_list("annotations", annotations);
+        item.annotations = message.annotations.len();
     }
 }

@@ -207,16 +207,13 @@ impl EventToChunkTranslator {
         self.chunks.set_response(&response);
         self.dropped.add_items(&response.output);
         self.dropped.add_response(&response);
-        let mut has_message = false;
         for (index, item) in std::mem::take(&mut response.output).into_iter().enumerate() {
             let item = repair_item(item);
-            has_message |= matches!(item, Item::Message(_) | Item::EasyMessage(_));
             self.echoed.update(EchoedMessage::of(&item));
             let streamed = self.items.of_final_item(&item, index);
             push_unsent(streamed, item, &mut self.chunks);
         }
-        let has_output = has_message || self.chunks.has_output();
-        if !has_output && finish_reason == FinishReason::Stop {
+        if !self.chunks.has_output() && finish_reason == FinishReason::Stop {
             return Err(FailedResponse::no_output());
         }
         self.chunks.push_echoed(std::mem::take(&mut self.echoed));
@@ -226,8 +223,8 @@ impl EventToChunkTranslator {
     }
 }
 
-/// Sends the part of a complete item that earlier deltas did not contain. Annotations, reasoning blocks and
-/// images have no deltas, so they are sent when the complete item arrives for the first time.
+/// Sends the part of a complete item that was not sent yet. Annotations, reasoning blocks and images have no
+/// deltas, and some servers complete them only in the last event.
 fn push_unsent(streamed: &mut StreamedItem, item: Item, chunks: &mut ChunkQueue) {
     tool_calls::push_start(streamed, &item, chunks);
     let is_first = !std::mem::replace(&mut streamed.is_done, true);
@@ -235,10 +232,12 @@ fn push_unsent(streamed: &mut StreamedItem, item: Item, chunks: &mut ChunkQueue)
         Item::Message(message) | Item::EasyMessage(message) => {
             message::push_unsent(streamed, message.content, is_first, chunks);
         }
-        Item::Reasoning(item) => reasoning::push_unsent(streamed, &item, is_first, chunks),
-        Item::ImageGenerationCall(item) if is_first => {
-            let images: Vec<Json> = item_to_image(&item).into_iter().collect();
-            chunks.push_list(IMAGES, &images);
+        Item::Reasoning(item) => reasoning::push_unsent(streamed, &item, chunks),
+        Item::ImageGenerationCall(item) => {
+            if let Some(image) = item_to_image(&item).filter(|_| !streamed.has_image) {
+                streamed.has_image = true;
+                chunks.push_list(IMAGES, &[image]);
+            }
         }
         item => tool_calls::push_unsent(streamed, &item, chunks),
     }

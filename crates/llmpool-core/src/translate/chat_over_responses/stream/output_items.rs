@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::event_piece::PieceKind;
-use crate::responses::{Item, ResponseEvent};
+use crate::responses::{Item, ReasoningItem, ResponseEvent};
 
 /// The output items that have started so far, in the order in which they started.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +53,12 @@ pub(super) struct StreamedItem {
     pub(super) reasoning_part: Option<(bool, u64)>,
     /// The pieces of each part of the reasoning summary, joined.
     pub(super) summary: Vec<String>,
+    /// The reasoning item whose blocks were sent to the client.
+    pub(super) sent_reasoning: Option<Box<ReasoningItem>>,
+    /// Number of annotations of the message that were sent to the client.
+    pub(super) annotations: usize,
+    /// Whether the generated image was sent to the client.
+    pub(super) has_image: bool,
     /// Whether the provider has sent the complete item.
     pub(super) is_done: bool,
 }

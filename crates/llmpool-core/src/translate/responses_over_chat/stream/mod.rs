@@ -5,7 +5,8 @@
 //! - The events are in an order that [`EventSequence`](crate::responses::EventSequence) accepts.
 //! - If the response does not fail, the last event contains the same text, status and tool calls as the
 //!   response that [`completion_to_response`](crate::translate::completion_to_response) returns for the
-//!   assembled chunks. The order and the number of output items can differ.
+//!   assembled chunks. The order and the number of output items can differ. Exception: if a choice with a higher
+//!   index has output before the first chunk of the choice with the lowest index, the events contain the former.
 
 mod message;
 mod output;
@@ -31,8 +32,8 @@ use crate::translate::image_items::{IMAGES, images_to_items};
 use crate::translate::moderation::{self, MODERATION};
 use crate::translate::reasoning_details::REASONING_DETAILS;
 
-/// Translates the chunks of one chat completion to response events. Ignores all choices except the choice with
-/// the lowest index so far, because a response contains only one answer.
+/// Translates the chunks of one chat completion to response events. Ignores all choices except the choice that
+/// [`ChatChunk::first`] returns, because a response contains only one answer.
 ///
 /// Pass each chunk to [`push`](Self::push). After the last chunk, call [`finish`](Self::finish), or
 /// [`fail`](Self::fail) if the stream failed. Take the resulting events with
@@ -186,8 +187,7 @@ impl ChunkToEventTranslator {
     fn push_choice(&mut self, choice: ChunkChoice) {
         let mut delta = choice.delta;
         self.push_reasoning(&mut delta);
-        let has_text = |content: &Content| !content.text().is_empty();
-        if delta.content.as_ref().is_some_and(has_text) || !delta.tool_calls.is_empty() {
+        if starts_output(&delta) {
             self.reasoning.end_blocks(&mut self.output);
         }
         let output = &mut self.output;
@@ -225,13 +225,22 @@ impl ChunkToEventTranslator {
         let texts = [delta.reasoning_content.take(), delta.reasoning.take()];
         let text = texts.into_iter().flatten().find(|text| !text.is_empty());
         if let Some(text) = text {
-            self.reasoning.note_text();
-            reasoning::push_text(&mut self.output, &text);
+            self.reasoning.push_field(&text, &mut self.output);
         }
         if let Some(details) = delta.extra.get(REASONING_DETAILS) {
             self.reasoning.push_details(details, &mut self.output);
         }
     }
+}
+
+/// Returns whether the delta has output other than reasoning, before which the reasoning item ends.
+fn starts_output(delta: &Delta) -> bool {
+    let has_images = |images: &Json| !images_to_items(images).is_empty();
+    !delta.text().is_empty()
+        || !delta.refusal_text().is_empty()
+        || !delta.tool_calls.is_empty()
+        || delta.function_call.is_some()
+        || delta.extra.get(IMAGES).is_some_and(has_images)
 }
 
 fn push_part(output: &mut StreamedOutput, part: Part) {

@@ -36,14 +36,30 @@ pub(super) struct ReasoningStream {
     late: Vec<ReasoningItem>,
     /// Blocks that were not made from reasoning items.
     foreign: ReasoningFragments,
-    /// Whether another field of a chunk contained reasoning text. If so, the texts of the blocks are the same.
-    has_text: bool,
+    /// Where the reasoning text comes from. `None` before the first text.
+    source: Option<TextSource>,
+}
+
+/// The fields of a delta with reasoning text. Some providers send the same text in both, so the first one that has
+/// text is the only one whose text counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TextSource {
+    /// `reasoning_content` or `reasoning`.
+    Field,
+    /// `reasoning_details`.
+    Details,
 }
 
 impl ReasoningStream {
-    /// Notes that a field other than `reasoning_details` contains reasoning text.
-    pub(super) fn note_text(&mut self) {
-        self.has_text = true;
+    /// Appends the reasoning text of a field other than `reasoning_details`.
+    pub(super) fn push_field(&mut self, text: &str, output: &mut StreamedOutput) {
+        self.push_text(TextSource::Field, text, output);
+    }
+
+    fn push_text(&mut self, source: TextSource, text: &str, output: &mut StreamedOutput) {
+        if !text.is_empty() && *self.source.get_or_insert(source) == source {
+            push_text(output, text);
+        }
     }
 
     /// Translates the `reasoning_details` of a chunk. Adds encrypted content to an earlier reasoning item
@@ -52,17 +68,13 @@ impl ReasoningStream {
         for part in ReasoningDetails::parse(details).parts {
             match part {
                 DetailsPart::Item(item) => {
-                    if !self.has_text {
-                        push_text(output, &item.text());
-                    }
+                    self.push_text(TextSource::Details, &item.text(), output);
                     if item.encrypted_content.is_some() {
                         self.push_encrypted(item, output);
                     }
                 }
                 DetailsPart::Foreign(blocks) => {
-                    if !self.has_text {
-                        push_text(output, &blocks_text(&blocks));
-                    }
+                    self.push_text(TextSource::Details, &blocks_text(&blocks), output);
                     blocks.into_iter().for_each(|block| self.foreign.push(block));
                 }
             }
