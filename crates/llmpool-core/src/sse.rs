@@ -16,6 +16,8 @@ use bytes::{Bytes, BytesMut};
 use memchr::memchr2;
 use serde::de::IgnoredAny;
 
+use crate::lenient_json;
+
 /// A server-sent event that has data. The decoder skips comments and events without data.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SseEvent {
@@ -254,8 +256,9 @@ fn parse_without_data(block: &Bytes, mut from: usize, name: Option<Bytes>) -> Op
     None
 }
 
+/// Returns whether `data` is one JSON value, which may contain text that JSON does not allow.
 fn is_json(data: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(data).is_ok()
+    lenient_json::decode_cleaned(data, |json| serde_json::from_slice::<IgnoredAny>(json)).is_ok()
 }
 
 /// Splits a line at its first colon into the field name and the value. The line is `block[from..to]`. Drops

@@ -6,7 +6,7 @@ use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{Assembler, ChatChunk, ChatCompletion, ChunkDecoder, ToolCall};
 use llmpool_core::embeddings::EmbeddingResponse;
 use llmpool_core::models::ModelList;
-use llmpool_core::responses::{Response, ResponseEvent};
+use llmpool_core::responses::{Item, Response, ResponseEvent};
 use llmpool_core::sse::SseEvent;
 use llmpool_core::stream_view::{StreamView, estimated_tokens};
 use llmpool_core::translate::{EventToChunkTranslator, parse_usage, response_to_completion};
@@ -258,11 +258,14 @@ fn arguments_as_an_object_keep_digits_and_order() {
         check(&completion(body.as_bytes()).choices[0].message.tool_calls[0]);
         let chunk = format!(r#"{{"choices":[{{"index":0,"delta":{call},"finish_reason":"tool_calls"}}]}}"#);
         check(&assembled(&[chunk.into_bytes()]).choices[0].message.tool_calls[0]);
-        let item = format!(
-            r#"{{"type":"function_call","id":"i","call_id":"7","name":"f","arguments":{arguments}}}"#
-        );
+        let item =
+            format!(r#"{{"type":"function_call","id":"i","call_id":7,"name":"f","arguments":{arguments}}}"#);
         let body = format!(r#"{{"status":"completed","output":[{item}]}}"#);
         let read = Response::decode(body.as_bytes()).unwrap();
+        let Item::FunctionCall(call) = &read.output[0] else {
+            panic!("no call: {:?}", read.output[0].kind());
+        };
+        assert_eq!((&*call.call_id, &*call.arguments), ("7", arguments));
         check(
             &response_to_completion(read).unwrap().choices[0]
                 .message
@@ -287,6 +290,37 @@ fn arguments_as_an_object_keep_digits_and_order() {
             check(&assembler.finish().choices[0].message.tool_calls[0]);
         }
     }
+}
+
+/// The arguments stream as text, and the complete item has them as an object.
+#[test]
+fn complete_arguments_in_another_notation_are_not_appended() {
+    let item = |arguments: &str| {
+        format!(r#"{{"type":"function_call","id":"i","call_id":"7","name":"f","arguments":{arguments}}}"#)
+    };
+    let added = format!(
+        r#"{{"type":"response.output_item.added","item":{}}}"#,
+        item(r#""""#)
+    );
+    let delta = r#"{"type":"response.function_call_arguments.delta","item_id":"i","delta":"{\"a\":\"é\"}"}"#;
+    let complete = item(r#"{ "a" : "\u00e9" }"#);
+    let done = format!(r#"{{"type":"response.output_item.done","item":{complete}}}"#);
+    let last = format!(
+        r#"{{"type":"response.completed","response":{{"status":"completed","output":[{complete}]}}}}"#
+    );
+    let mut translator = EventToChunkTranslator::new();
+    let mut assembler = Assembler::new();
+    for event in [&added, delta, &done, &last] {
+        translator.push_data(event.as_bytes(), None).unwrap();
+    }
+    while let Some(chunk) = translator.next_chunk() {
+        assembler.push(chunk);
+    }
+    let completion = assembler.finish();
+    assert_eq!(
+        completion.choices[0].message.tool_calls[0].arguments(),
+        r#"{"a":"é"}"#
+    );
 }
 
 #[test]

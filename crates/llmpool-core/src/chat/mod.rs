@@ -33,7 +33,7 @@ mod finish_reason;
 mod first_choice;
 mod half_pairs;
 mod json;
-mod json_progress;
+pub(crate) mod json_progress;
 pub(crate) mod lenient_u64;
 mod logprobs;
 mod message;

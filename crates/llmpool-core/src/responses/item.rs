@@ -1,6 +1,6 @@
 //! Items, the elements of the input of a request and of the output of a response.
 
-use super::lenient_item::message_of_lenient;
+use super::lenient_item::read_leniently;
 use super::part::ItemPart;
 use crate::chat::wire_object::{opaque_debug, tagged_enum, wire_object};
 use crate::chat::{Content, Json, Role, UnknownFields};
@@ -347,7 +347,6 @@ opaque_debug!(
 );
 
 fn lenient_item(json: &Json) -> Option<Item> {
-    let message = message_of_lenient(json)?;
-    let item: Option<Item> = serde_json::from_str(&message).ok();
-    item.filter(|item| matches!(item, Item::Message(_)))
+    let item: Option<Item> = serde_json::from_str(&read_leniently(json)?).ok();
+    item.filter(|item| !matches!(item, Item::Other(_) | Item::EasyMessage(_)))
 }

@@ -126,6 +126,8 @@ fn last_event_without_a_blank_line_is_taken_if_it_is_complete() {
         ("\u{feff}data:  [DONE]", Some(" [DONE]")),
         ("{\"error\":\"m\"}", Some("{\"error\":\"m\"}")),
         ("error: slow down", Some("slow down")),
+        ("data: {\"b\":\"\t\",\"c\":NaN}", Some("{\"b\":\"\t\",\"c\":NaN}")),
+        ("data: {\"b\":\"\t\"", None),
         ("data: {\"b\":", None),
         ("data: [DO", None),
         ("{\"error\":", None),
@@ -194,8 +196,7 @@ fn event_above_the_limit_within_one_read_is_an_error() {
 fn reference(bytes: &[u8]) -> Vec<NameAndData> {
     let text = String::from_utf8_lossy(bytes).into_owned();
     let text = text
-        .strip_prefix('\u{feff}')
-        .unwrap_or(&text)
+        .trim_start_matches(['\u{feff}', ' ', '\t', '\n', '\r'])
         .replace("\r\n", "\n")
         .replace('\r', "\n");
     let mut events = Vec::new();

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::event_piece::PieceKind;
+use crate::chat::json_progress::JsonProgress;
 use crate::responses::{Item, ReasoningItem, ResponseEvent};
 
 /// The output items that have started so far, in the order in which they started.
@@ -48,6 +49,8 @@ pub(super) struct StreamedItem {
     /// Number of bytes of the reasoning (also in a message), the function arguments or the custom tool input that were sent to
     /// the client.
     pub(super) other_bytes: usize,
+    /// The function arguments that were sent to the client.
+    pub(super) arguments: JsonProgress,
     /// The part to which the last piece of reasoning belongs: whether that part is in the summary, and the
     /// zero-based index of the part. `None` before the first piece of reasoning.
     pub(super) reasoning_part: Option<(bool, u64)>,

@@ -30,6 +30,7 @@ pub(super) fn push_arguments(
     chunks: &mut ChunkQueue,
 ) {
     item.other_bytes += arguments.len();
+    item.arguments.push(&arguments);
     push_delta(item, tool_call_delta(is_custom, None, arguments), chunks);
 }
 
@@ -39,7 +40,10 @@ pub(super) fn push_unsent(item: &mut StreamedItem, complete: &Item, chunks: &mut
     let Some(call) = ToolCallParts::from_item(complete) else {
         return;
     };
-    if let Some(arguments) = unsent(&call.arguments, item.other_bytes) {
+    // Arguments that are complete already may be repeated in another notation, such as with escape sequences.
+    if !item.arguments.is_complete()
+        && let Some(arguments) = unsent(&call.arguments, item.other_bytes)
+    {
         push_arguments(item, call.is_custom, arguments, chunks);
     }
     if !call.extra.is_empty() && !std::mem::replace(&mut item.has_extra, true) {
