@@ -35,12 +35,18 @@ impl ChatEncoder<'_> {
     fn encode_chat(&self, target: &Target) -> Result<EncodedRequest, Error> {
         const RESERVED: [&str; 3] = ["model", "stream", "stream_options"];
         let (options, added_stream_options) = self.stream_options(target);
+        let cleaned =
+            translate::without_echoed_fields(self.request).filter(|_| refuses_unknown_fields(target));
+        let (request, dropped) = match &cleaned {
+            Some((request, removed)) => (request, removed.clone()),
+            None => (self.request, Vec::new()),
+        };
         let body = encode_body(
             target,
             &RESERVED,
-            |name| self.request.has(name),
+            |name| request.has(name),
             |map| {
-                self.request.serialize_fields(map, &RESERVED)?;
+                request.serialize_fields(map, &RESERVED)?;
                 if self.stream {
                     map.serialize_entry("stream", &true)?;
                 }
@@ -51,6 +57,7 @@ impl ChatEncoder<'_> {
         )?;
         Ok(EncodedRequest {
             added_stream_options,
+            dropped,
             ..EncodedRequest::new(Endpoint::Generation, body, self.stream)
         })
     }
@@ -74,10 +81,9 @@ impl ChatEncoder<'_> {
             request: &request,
             stream: self.stream,
         };
-        Ok(EncodedRequest {
-            dropped,
-            ..encoder.encode(target)?
-        })
+        let encoded = encoder.encode(target)?;
+        dropped.extend_from_slice(&encoded.dropped);
+        Ok(EncodedRequest { dropped, ..encoded })
     }
 
     /// Returns the `stream_options` to send, and whether the library adds them because the caller's request

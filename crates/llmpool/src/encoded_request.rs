@@ -1,6 +1,8 @@
 //! Encoded requests, and the trait of requests that can be encoded for any target.
 
 use bytes::Bytes;
+use llmpool_core::api_format::ApiFormat;
+use llmpool_core::responses::without_foreign_blocks;
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::endpoint::Endpoint;
@@ -37,12 +39,27 @@ impl EncodedRequest {
             dropped: Vec::new(),
         }
     }
+
+    /// Removes the reasoning of other formats from a Responses request, and notes what was removed.
+    pub(crate) fn without_foreign_blocks(mut self) -> Self {
+        if let Some((body, removed)) = without_foreign_blocks(&self.body) {
+            self.body = body.into();
+            self.dropped.extend(removed);
+        }
+        self
+    }
 }
 
-/// Encoding an already encoded request returns the request unchanged, whatever the target.
+/// Encoding an already encoded request returns the request unchanged, except for reasoning that llmpool itself has
+/// written and that a provider with a Responses API cannot read.
 impl RequestEncoder for EncodedRequest {
-    fn encode(&self, _: &Target) -> Result<EncodedRequest, Error> {
-        Ok(self.clone())
+    fn encode(&self, target: &Target) -> Result<EncodedRequest, Error> {
+        let is_responses = target.format == ApiFormat::Responses && self.endpoint == Endpoint::Generation;
+        Ok(if is_responses {
+            self.clone().without_foreign_blocks()
+        } else {
+            self.clone()
+        })
     }
 }
 

@@ -51,7 +51,7 @@ impl RequestEncoder for ResponsesEncoder<'_> {
                 Ok(())
             },
         )?;
-        Ok(EncodedRequest::new(Endpoint::Generation, body, self.stream))
+        Ok(EncodedRequest::new(Endpoint::Generation, body, self.stream).without_foreign_blocks())
     }
 }
 

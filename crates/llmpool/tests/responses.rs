@@ -12,7 +12,7 @@ use llmpool::{
     Providers, TargetSettings, UsageSource,
 };
 use serde_json::{Value, json};
-use support::{Action, STREAM_HEAD, ScriptedProvider, answer, events};
+use support::{Action, STREAM_HEAD, ScriptedProvider, answer, completion, events};
 
 fn target(script: Arc<ScriptedProvider>, max_retries: u32) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
@@ -171,14 +171,23 @@ async fn hosted_items_are_in_the_report_of_plain_and_streamed_chats() {
 
 #[tokio::test(start_paused = true)]
 async fn extra_content_of_earlier_turns_is_not_sent_to_openai() {
-    let request = json!({"messages": [{"role": "assistant", "extra_content": {"x": "MARK"}, "content": "t", "tool_calls": [
+    let request = json!({"messages": [{"role": "assistant", "extra_content": {"x": "MARK"}, "phase": "final_answer", "content": "t", "tool_calls": [
         {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"x": "MARK"}}]}]});
     let request: ChatRequest = serde_json::from_value(request).unwrap();
-    for (host, is_sent) in [("scripted", true), ("api.openai.com", false)] {
-        let script = plain("completed");
+    for (host, api, is_sent) in [
+        ("scripted", ApiFormat::Responses, true),
+        ("api.openai.com", ApiFormat::Responses, false),
+        ("scripted", ApiFormat::ChatCompletions, true),
+        ("api.openai.com", ApiFormat::ChatCompletions, false),
+        ("x.openai.azure.com", ApiFormat::ChatCompletions, false),
+    ] {
+        let script = match api {
+            ApiFormat::Responses => plain("completed"),
+            ApiFormat::ChatCompletions => ScriptedProvider::new(|_, _| Action::Send(completion("t"))),
+        };
         let pool = ApiKeyPool::new("p", ["a"]).unwrap();
         let settings = TargetSettings {
-            api: ApiFormat::Responses,
+            api,
             ..TargetSettings::default()
         };
         let target = OpenAiCompatible::builder(&pool, "m", format!("http://{host}/v1"))
@@ -193,15 +202,51 @@ async fn extra_content_of_earlier_turns_is_not_sent_to_openai() {
             if is_sent { 2 } else { 0 },
             "{host}: {body}"
         );
-        let removed = [
+        // A Responses request has a field for the phase.
+        let has_phase = is_sent || api == ApiFormat::Responses;
+        assert_eq!(body.contains("final_answer"), has_phase, "{host}: {body}");
+        let mut removed = vec![
             "messages[0].extra_content",
+            "messages[0].phase",
             "messages[0].tool_calls[0].extra_content",
         ];
-        assert_eq!(
-            answer.report.dropped,
-            if is_sent { &[][..] } else { &removed[..] },
-            "{host}"
-        );
+        removed.retain(|path| {
+            if path.ends_with("phase") {
+                !has_phase
+            } else {
+                !is_sent
+            }
+        });
+        assert_eq!(answer.report.dropped, removed, "{host}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn blocks_of_other_formats_are_not_sent_to_a_responses_target() {
+    let blocks = "llmpool.blocks.1:[{\"type\":\"reasoning.text\"}]";
+    let text = json!([{"type": "reasoning_text", "text": "hm"}]);
+    let request = json!({"model": "m", "input": [
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": blocks},
+        {"type": "reasoning", "id": "rs_2", "summary": [], "content": text, "encrypted_content": blocks},
+        {"role": "user", "content": "llmpool.blocks.1: in a text"},
+    ]});
+    let sent = json!([
+        {"type": "reasoning", "id": "rs_2", "summary": [], "content": text},
+        {"role": "user", "content": "llmpool.blocks.1: in a text"},
+    ]);
+    for is_raw in [false, true] {
+        let script = plain("completed");
+        let target = target(script.clone(), 0);
+        let report = if is_raw {
+            let body = request.to_string();
+            target.raw_chat(body.into()).await.unwrap().report
+        } else {
+            let model = OpenAiResponsesCompatible::from_model(&target).unwrap();
+            let request = serde_json::from_value(request.clone()).unwrap();
+            model.create_response(&request).await.unwrap().report
+        };
+        assert_eq!(report.dropped, ["input[0]", "input[1].encrypted_content"]);
+        assert_eq!(script.received.lock().unwrap()[0].body["input"], sent);
     }
 }
 

@@ -12,6 +12,7 @@ mod assembler;
 mod event;
 mod event_decoder;
 mod event_sequence;
+mod foreign_blocks;
 mod item;
 mod lenient_item;
 mod part;
@@ -25,6 +26,7 @@ pub(crate) use assembler::ResponseAssembler;
 pub use event::{EventDelta, EventKind, ResponseEvent};
 pub use event_decoder::EventDecoder;
 pub use event_sequence::{EventSequence, SequenceError};
+pub use foreign_blocks::without_foreign_blocks;
 pub use item::{
     CustomToolCallItem, FunctionCallItem, HostedItem, Item, ItemReference, MessageItem, ReasoningItem,
     ToolOutputItem,

@@ -11,7 +11,8 @@ use serde_json::value::RawValue;
 use crate::chat::wire_object::FieldName;
 use crate::raw_object::{JsonMembers, parse_members};
 
-/// Start of the encrypted content that llmpool writes for reasoning of other formats. Any account can use it.
+/// Start of the encrypted content that llmpool writes for reasoning of other formats. No account is needed for it,
+/// because it is not encrypted: llmpool restores the reasoning for a chat target, and no provider can read it.
 pub(crate) const FOREIGN_PREFIX: &str = "llmpool.blocks.1:";
 
 /// A reference from a request to a resource that only one account can use.

@@ -33,17 +33,33 @@ pub(super) fn not_echoed(extra: &UnknownFields) -> impl Iterator<Item = &str> {
 ///
 /// Needed for providers that refuse unknown fields, such as OpenAI.
 pub fn without_extra_content(request: &ChatRequest) -> Option<(ChatRequest, Vec<String>)> {
+    without(request, &[EXTRA_CONTENT])
+}
+
+/// Returns a copy of the request without `extra_content` and without the `phase` of messages, and the paths of the
+/// removed fields. Returns `None` if the request has neither.
+///
+/// Needed for chats with providers that refuse unknown fields. A Responses request has a field for the phase.
+pub fn without_echoed_fields(request: &ChatRequest) -> Option<(ChatRequest, Vec<String>)> {
+    without(request, &[EXTRA_CONTENT, PHASE])
+}
+
+/// Removes the fields in `names` from messages, and `extra_content` from tool calls.
+fn without(request: &ChatRequest, names: &[&str]) -> Option<(ChatRequest, Vec<String>)> {
     let has_content = |extra: &UnknownFields| extra.get(EXTRA_CONTENT).is_some();
     let mut messages = request.messages.iter();
     if !messages.any(|message| {
-        has_content(&message.extra) || message.tool_calls.iter().any(|call| has_content(&call.extra))
+        names.iter().any(|name| message.extra.get(name).is_some())
+            || message.tool_calls.iter().any(|call| has_content(&call.extra))
     }) {
         return None;
     }
     let (mut request, mut removed) = (request.clone(), Vec::new());
     for (index, message) in request.messages.iter_mut().enumerate() {
-        if message.extra.remove(EXTRA_CONTENT).is_some() {
-            removed.push(format!("messages[{index}].{EXTRA_CONTENT}"));
+        for name in names {
+            if message.extra.remove(name).is_some() {
+                removed.push(format!("messages[{index}].{name}"));
+            }
         }
         for (call_index, call) in message.tool_calls.iter_mut().enumerate() {
             if call.extra.remove(EXTRA_CONTENT).is_some() {

@@ -34,7 +34,7 @@ pub use chat_over_responses::{
     EventError, EventToChunkTranslator, chat_request_to_responses, response_to_completion,
 };
 pub use dropped_output::{dropped_from_completion, dropped_from_response};
-pub use echoed::without_extra_content;
+pub use echoed::{without_echoed_fields, without_extra_content};
 pub use failed_response::FailedResponse;
 pub use responses_over_chat::{
     ChatCapabilities, ChunkToEventTranslator, ReasoningEcho, ResponseEnvelope, completion_to_response,
