@@ -168,12 +168,7 @@ fn decode_completion(
             let Ok(completion) = ChatCompletion::decode(body) else {
                 return Err("the completion cannot be read".into());
             };
-            if completion.choices.is_empty() {
-                return Err("a completion without choices".into());
-            }
-            if completion.choices.iter().any(is_empty) {
-                return Err("a choice without a message".into());
-            }
+            check_choices(&completion)?;
             Ok(completion)
         }
         ApiFormat::Responses => {
@@ -184,6 +179,17 @@ fn decode_completion(
             translate::response_to_completion(response).map_err(|failed| failed.detail().into())
         }
     }
+}
+
+/// Fails with the reason if a completion has nothing that a caller could read.
+pub(crate) fn check_choices(completion: &ChatCompletion) -> Result<(), &'static str> {
+    if completion.choices.is_empty() {
+        return Err("a completion without choices");
+    }
+    if completion.choices.iter().any(is_empty) {
+        return Err("a choice without a message");
+    }
+    Ok(())
 }
 
 /// Returns whether a choice has neither a message nor a reason why it has none.

@@ -1,12 +1,15 @@
 //! Calls that send an encoded request unchanged and return the answer undecoded.
 
 use bytes::Bytes;
+use llmpool_core::api_format::ApiFormat;
+use llmpool_core::chat::ChatCompletion;
+use llmpool_core::responses::Response;
 use llmpool_core::{framing, translate};
 
 use crate::encoded_request::EncodedRequest;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::openai_compatible::OpenAiCompatible;
+use crate::openai_compatible::{self, OpenAiCompatible};
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
 use crate::raw::{self, CompleteAnswer, RawResponse, RawStream};
 
@@ -32,8 +35,11 @@ impl OpenAiCompatible {
         let request = EncodedRequest::new(Endpoint::Generation, body, false);
         let mut answer = raw::complete(self.target(), &request, options).await?;
         let usage = translate::parse_usage(&answer.body);
-        if usage.is_none() && framing::documents(&answer.body).len() != 1 {
-            return Err(raw::invalid_response("broken JSON".into(), answer.report));
+        // Nearly all answers report their usage. An answer without it may be none.
+        if usage.is_none()
+            && let Err(reason) = check_readable(self.target().format, &answer.body)
+        {
+            return Err(raw::invalid_response(reason.into(), answer.report));
         }
         answer.note_usage(usage);
         let CompleteAnswer { body, report, .. } = answer;
@@ -50,5 +56,24 @@ impl OpenAiCompatible {
     pub async fn raw_chat_stream_with(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, true);
         raw::stream(self.target(), &request, options).await
+    }
+}
+
+/// Fails with the reason if an answer has nothing that a caller could read.
+#[cold]
+fn check_readable(format: ApiFormat, body: &[u8]) -> Result<(), &'static str> {
+    if framing::documents(body).len() != 1 {
+        return Err("broken JSON");
+    }
+    match format {
+        ApiFormat::ChatCompletions => {
+            let completion = ChatCompletion::decode(body).map_err(|_| "the completion cannot be read")?;
+            openai_compatible::check_choices(&completion)
+        }
+        ApiFormat::Responses => {
+            let response = Response::decode(body).map_err(|_| "the response cannot be read")?;
+            let is_readable = response.has_readable_output();
+            is_readable.then_some(()).ok_or("a response without output")
+        }
     }
 }

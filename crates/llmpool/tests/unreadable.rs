@@ -5,6 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use llmpool::chat::ChatRequest;
 use llmpool::responses::ResponsesRequest;
 use llmpool::{
@@ -38,6 +39,13 @@ async fn failure_of(api: ApiFormat, stream: bool, bytes: Vec<u8>) -> Error {
         Ok(stream) => stream.into_response().await.unwrap_err(),
         Err(error) => error,
     }
+}
+
+/// Makes a raw call that is answered with `bytes`, and which fails.
+async fn raw_failure_of(api: ApiFormat, bytes: Vec<u8>) -> Error {
+    let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+    let request = Bytes::from_static(br#"{"model":"m"}"#);
+    target(&script, api).raw_chat(request).await.unwrap_err()
 }
 
 fn response(output: &Value) -> Value {
@@ -124,9 +132,12 @@ async fn completion_without_a_message_is_an_error() {
         ),
     ] {
         let plain = answer(200, "", &json!({"id": "c", "choices": choices}).to_string());
+        let raw = raw_failure_of(ApiFormat::ChatCompletions, plain.clone()).await;
         let error = failure_of(ApiFormat::ChatCompletions, false, plain).await;
-        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
-        assert!(error.to_string().contains(detail), "{error}");
+        for error in [error, raw] {
+            assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
+            assert!(error.to_string().contains(detail), "{error}");
+        }
     }
 }
 
