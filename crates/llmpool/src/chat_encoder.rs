@@ -35,8 +35,11 @@ impl ChatEncoder<'_> {
     fn encode_chat(&self, target: &Target) -> Result<EncodedRequest, Error> {
         const RESERVED: [&str; 3] = ["model", "stream", "stream_options"];
         let (options, added_stream_options) = self.stream_options(target);
-        let cleaned =
-            translate::without_echoed_fields(self.request).filter(|_| refuses_unknown_fields(target));
+        let cleaned = if refuses_unknown_fields(target) {
+            translate::without_echoed_fields(self.request)
+        } else {
+            None
+        };
         let (request, dropped) = match &cleaned {
             Some((request, removed)) => (request, removed.clone()),
             None => (self.request, Vec::new()),
