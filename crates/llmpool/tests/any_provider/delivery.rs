@@ -2,28 +2,25 @@
 
 use std::time::Duration;
 
+use proptest::bool::weighted;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
+use crate::encoders::{FORMATS, Format, encoded};
 use crate::support::Action;
 
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub label: &'static str,
-    pub coding: Coding,
+    /// The content coding of the body with its name. `None` if it has none.
+    pub coding: Option<(&'static str, Format)>,
     pub length: Length,
     pub end: End,
     pub cuts: Cuts,
     /// The number of bytes that a connection holds, which limits what one read returns.
     pub pipe: usize,
     pub pause: Option<Pause>,
-}
-
-/// A content coding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Coding {
-    Identity,
 }
 
 /// What says where the body ends.
@@ -68,7 +65,10 @@ impl Delivery {
 
     /// Returns what the provider does with a request, to answer it with `body`.
     pub fn action(&self, body: Vec<u8>) -> Action {
-        let body = encoded(body, self.coding);
+        let body = match self.coding {
+            Some((_, format)) => encoded(format, &body),
+            None => body,
+        };
         let mut bytes = self.head(body.len()).into_bytes();
         let head = bytes.len();
         match self.length {
@@ -105,7 +105,11 @@ impl Delivery {
             Length::Chunked => "transfer-encoding: chunked\r\n".to_owned(),
             Length::UntilClose => "connection: close\r\n".to_owned(),
         };
-        format!("HTTP/1.1 200 OK\r\n{label}{length}\r\n")
+        let coding = match self.coding {
+            Some((name, _)) => format!("content-encoding: {name}\r\n"),
+            None => String::new(),
+        };
+        format!("HTTP/1.1 200 OK\r\n{label}{coding}{length}\r\n")
     }
 
     fn chunked(&self, body: &[u8]) -> Vec<u8> {
@@ -131,13 +135,6 @@ impl Delivery {
     }
 }
 
-/// Returns the body in a content coding.
-fn encoded(body: Vec<u8>, coding: Coding) -> Vec<u8> {
-    match coding {
-        Coding::Identity => body,
-    }
-}
-
 pub fn any_delivery() -> impl Strategy<Value = Delivery> {
     let label = select(vec![
         "application/json",
@@ -159,20 +156,24 @@ pub fn any_delivery() -> impl Strategy<Value = Delivery> {
         1 => any::<Index>().prop_map(|at| Some(Pause::Short(at))),
         1 => any::<Index>().prop_map(|at| Some(Pause::Early(at))),
     ];
-    (label, length, end, cuts, pipe, pause).prop_map(|(label, length, end, cuts, pipe, pause)| {
-        // Without a length, the end of the connection is the end of the body.
-        let end = match (length, end) {
-            (Length::UntilClose, End::Lost) => End::Proper,
-            (_, end) => end,
-        };
-        Delivery {
-            label,
-            coding: Coding::Identity,
-            length,
-            end,
-            cuts,
-            pipe,
-            pause,
-        }
-    })
+    let coding = (weighted(0.25), select(&FORMATS[..]))
+        .prop_map(|(is_coded, format)| (is_coded && cfg!(feature = "codings")).then_some(format));
+    (label, coding, length, end, cuts, pipe, pause).prop_map(
+        |(label, coding, length, end, cuts, pipe, pause)| {
+            // Without a length, the end of the connection is the end of the body.
+            let end = match (length, end) {
+                (Length::UntilClose, End::Lost) => End::Proper,
+                (_, end) => end,
+            };
+            Delivery {
+                label,
+                coding,
+                length,
+                end,
+                cuts,
+                pipe,
+                pause,
+            }
+        },
+    )
 }

@@ -10,6 +10,8 @@ mod answer;
 mod body;
 mod chat_wire;
 mod delivery;
+#[path = "../support/encoders.rs"]
+mod encoders;
 mod provider;
 mod readings;
 mod responses_wire;
