@@ -2,7 +2,6 @@
 
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatRequest, StreamOptions};
-use llmpool_core::provider_profile::ProviderProfile;
 use llmpool_core::responses::ResponsesRequest;
 use llmpool_core::schema_limits;
 use llmpool_core::translate::{self, TranslatedRequest};
@@ -35,7 +34,7 @@ impl ChatEncoder<'_> {
     fn encode_chat(&self, target: &Target) -> Result<EncodedRequest, Error> {
         const RESERVED: [&str; 3] = ["model", "stream", "stream_options"];
         let (options, added_stream_options) = self.stream_options(target);
-        let cleaned = if refuses_unknown_fields(target) {
+        let cleaned = if target.is_openai {
             translate::without_echoed_fields(self.request)
         } else {
             None
@@ -66,8 +65,11 @@ impl ChatEncoder<'_> {
     }
 
     fn encode_responses(&self, target: &Target) -> Result<EncodedRequest, Error> {
-        let cleaned =
-            translate::without_extra_content(self.request).filter(|_| refuses_unknown_fields(target));
+        let cleaned = if target.is_openai {
+            translate::without_extra_content(self.request)
+        } else {
+            None
+        };
         let (chat, removed) = match &cleaned {
             Some((chat, removed)) => (chat, &removed[..]),
             None => (self.request, &[][..]),
@@ -101,13 +103,6 @@ impl ChatEncoder<'_> {
         options.include_usage = options.include_usage.or(Some(true));
         (Some(options), self.request.stream_options.is_none())
     }
-}
-
-/// Returns whether the target's provider refuses requests with fields that it does not know.
-fn refuses_unknown_fields(target: &Target) -> bool {
-    let authority = target.uris.get(Endpoint::Generation).authority();
-    let profile = ProviderProfile::for_authority(authority.map_or("", |host| host.as_str()));
-    profile.chat_capabilities.openai_extensions
 }
 
 /// Merges `store` and `include` of `api_params`, the target's default fields, into a translated request.

@@ -148,8 +148,8 @@ impl OpenAiCompatibleBuilder {
             headers: default_headers(settings.headers, uri),
             format: settings.api,
             key_header: profile.key_header,
-            // The extensions mark OpenAI and Azure, which share these limits.
-            limits_schemas: profile.chat_capabilities.openai_extensions,
+            // Only OpenAI and Azure have the extensions.
+            is_openai: profile.chat_capabilities.openai_extensions,
             uris,
             base_url,
             api_params: settings.api_params,

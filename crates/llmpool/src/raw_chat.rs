@@ -29,7 +29,9 @@ impl OpenAiCompatible {
     /// framing is not the one asked for: see [`CallReport::converted`](crate::CallReport::converted).
     ///
     /// `body` must be a JSON object that contains `model` and does not contain `"stream": true`. The
-    /// configured `api_params` are not added to `body`. Dropping the future closes the connection and
+    /// configured `api_params` are not added to `body`. Reasoning that an answer of another API format left in
+    /// it is not sent to a model of the Responses API, which cannot read it:
+    /// [`CallReport::dropped`](crate::CallReport::dropped) names it. Dropping the future closes the connection and
     /// releases the key.
     pub async fn raw_chat_with(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, false);
@@ -46,8 +48,8 @@ impl OpenAiCompatible {
     /// unless its framing is not the one asked for: see [`CallReport::converted`](crate::CallReport::converted).
     ///
     /// `body` must be a JSON object that contains `model` and `"stream": true`. Many providers report usage
-    /// only if `body` also contains `stream_options`. The configured `api_params` are not added to `body`.
-    /// The future resolves when the first content of the answer arrives. Dropping the future or the stream
+    /// only if `body` also contains `stream_options`. The configured `api_params` are not added to `body`, and
+    /// reasoning of another API format is left out as in [`raw_chat_with`](Self::raw_chat_with). The future resolves when the first content of the answer arrives. Dropping the future or the stream
     /// closes the connection and releases the key.
     pub async fn raw_chat_stream_with(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, true);

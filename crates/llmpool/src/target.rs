@@ -41,8 +41,8 @@ pub(crate) struct Target {
     pub(crate) uris: EndpointUris,
     /// The request header in which the key is sent.
     pub(crate) key_header: KeyHeader,
-    /// Whether the provider has OpenAI's limits for strict schemas.
-    pub(crate) limits_schemas: bool,
+    /// Whether the provider is OpenAI or Azure, which refuse unknown fields and limit strict schemas.
+    pub(crate) is_openai: bool,
     pub(crate) connections: Arc<ConnectionPool>,
     /// The headers that are sent with every request, except the header with the key.
     pub(crate) headers: HeaderMap,
@@ -82,7 +82,7 @@ impl Target {
         &self,
         check: impl FnOnce() -> Result<(), SchemaLimitError>,
     ) -> Result<(), Error> {
-        if !self.limits_schemas {
+        if !self.is_openai {
             return Ok(());
         }
         check().map_err(|error| Error::new(ErrorKind::Unsendable, error.to_string()).with_param(error.param))
