@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use llmpool_core::api_format::ApiFormat;
+use llmpool_core::responses::Response;
 use llmpool_core::sse::SseEvent;
 use llmpool_core::stream_view::StreamView;
 use llmpool_core::translate;
@@ -57,16 +58,25 @@ impl OpenAiCompatible {
     }
 }
 
-/// Returns why `body` is no answer. `None` if it has output or a finish reason.
+/// Returns why `body` is no answer. `None` if it has output, or says why it has none.
 fn why_unreadable(format: ApiFormat, body: &Bytes) -> Option<&'static str> {
-    let event = SseEvent {
-        data: body.clone(),
-        name: None,
-    };
-    let flags = StreamView::new(format).observe(&event).flags;
-    match flags {
-        _ if flags.content || flags.whole => None,
-        _ if flags.corrupt => Some("broken JSON"),
-        _ => Some("an answer without output"),
+    match format {
+        ApiFormat::ChatCompletions => {
+            let event = SseEvent {
+                data: body.clone(),
+                name: None,
+            };
+            let flags = StreamView::new(format).observe(&event).flags;
+            match flags {
+                _ if flags.content || flags.whole => None,
+                _ if flags.corrupt => Some("broken JSON"),
+                _ => Some("an answer without output"),
+            }
+        }
+        ApiFormat::Responses => match Response::decode(body) {
+            Ok(response) if response.has_readable_output() => None,
+            Ok(_) => Some("a response without output"),
+            Err(_) => Some("broken JSON"),
+        },
     }
 }

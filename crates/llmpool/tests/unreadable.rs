@@ -62,6 +62,11 @@ async fn response_without_output_is_an_error() {
         let error = failure_of(ApiFormat::Responses, false, plain.clone()).await;
         assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
         assert!(error.to_string().contains("without output"), "{error}");
+        let bytes = plain.clone();
+        let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+        let request = Bytes::from_static(br#"{"model":"m"}"#);
+        let raw = target(&script, ApiFormat::Responses).raw_chat(request).await;
+        assert_eq!(raw.is_ok(), output == approval, "{output}");
         let stream = stream_of(&[completed(&output)]);
         let error = failure_of(ApiFormat::Responses, true, stream.clone()).await;
         assert_eq!(
