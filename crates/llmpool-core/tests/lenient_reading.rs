@@ -292,6 +292,17 @@ fn arguments_as_an_object_keep_digits_and_order() {
     }
 }
 
+#[test]
+fn fields_of_a_response_in_its_event_are_the_response() {
+    let fields = r#""id":"r","status":"completed","output":[{"type":"message","content":"x"}],"text":{}"#;
+    let event = format!(r#"{{"type":"response.completed","sequence_number":3,{fields}}}"#);
+    let event = ResponseEvent::decode(event.as_bytes()).unwrap();
+    assert_eq!(event.response.as_ref().unwrap().text(), "x");
+    assert!(event.extra.is_empty());
+    let other = ResponseEvent::decode(br#"{"type":"response.completed","model":"m"}"#).unwrap();
+    assert!(other.response.is_none() && other.extra.get("model").is_some());
+}
+
 /// The arguments stream as text, and the complete item has them as an object.
 #[test]
 fn complete_arguments_in_another_notation_are_not_appended() {

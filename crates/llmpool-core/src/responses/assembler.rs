@@ -75,8 +75,7 @@ impl ResponseAssembler {
             | EventKind::Queued
             | EventKind::Completed
             | EventKind::Incomplete => {
-                let response = event.response.take().or_else(|| bare_response(data));
-                self.response = response.or(self.response.take());
+                self.response = event.response.take().or(self.response.take());
             }
             EventKind::ItemAdded | EventKind::ItemDone => self.push_item(event),
             _ => self.push_text(event),
@@ -244,15 +243,6 @@ impl TextPiece {
             is_complete,
         })
     }
-}
-
-/// Decodes a response whose fields are members of its last event.
-fn bare_response(event: &[u8]) -> Option<Box<Response>> {
-    let mut response = Response::decode(event).ok()?;
-    let is_response = response.status.is_some() || response.has("output");
-    response.extra.remove("type");
-    response.extra.remove("sequence_number");
-    is_response.then(|| Box::new(response))
 }
 
 fn kinds_of(item: &Item) -> &'static [TextKind] {

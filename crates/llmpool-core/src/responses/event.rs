@@ -12,7 +12,7 @@ use super::response::Response;
 use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::string_enum::string_enum;
 use crate::chat::wire_object::wire_object;
-use crate::chat::{Json, LenientU64, UnknownFields};
+use crate::chat::{EmptyObject, Json, LenientU64, UnknownFields};
 use crate::lenient_json::decode_part;
 
 /// Type of a streamed event.
@@ -204,6 +204,17 @@ string_enum!(EventKind {
     WebSearchSearching => "response.web_search_call.searching",
 });
 
+impl EventKind {
+    /// Returns whether events of this type are about the whole response, and contain it.
+    fn has_response(&self) -> bool {
+        use EventKind::{Completed, Created, Failed, InProgress, Incomplete, Queued};
+        matches!(
+            self,
+            Created | InProgress | Queued | Completed | Incomplete | Failed
+        )
+    }
+}
+
 impl Default for EventKind {
     fn default() -> Self {
         Self::Other("".into())
@@ -297,7 +308,25 @@ impl ResponseEvent {
     /// # Errors
     /// Returns an error if `json` is not a JSON object. The error message may quote the data.
     pub fn decode(json: &[u8]) -> Result<Self, serde_json::Error> {
-        decode_repaired(json, repair_event)
+        let mut event = decode_repaired(json, repair_event)?;
+        if event.response.is_none() && event.kind.has_response() {
+            event.read_bare_response();
+        }
+        Ok(event)
+    }
+
+    /// Moves the fields of the response into [`response`](Self::response), because some providers put them
+    /// directly into the event. Does nothing if the event has neither a status nor an output.
+    #[cold]
+    pub(crate) fn read_bare_response(&mut self) {
+        let extra = self.extra.clone();
+        let response = Json::of(&EmptyObject { extra }).ok();
+        let response = response.and_then(|json| Response::decode(json.get().as_bytes()).ok());
+        let is_response = |response: &Response| response.status.is_some() || response.has("output");
+        if let Some(response) = response.filter(is_response) {
+            self.response = Some(Box::new(response));
+            self.extra = UnknownFields::default();
+        }
     }
 
     /// Creates an event of the given type with no other fields.

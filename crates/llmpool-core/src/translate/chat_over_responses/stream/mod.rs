@@ -16,8 +16,8 @@ use self::event_piece::{EventPiece, PieceKind};
 use self::output_items::{OutputItems, StreamedItem};
 use super::finish_reason::{failure, finish_reason};
 use super::lenient_items::repair_item;
-use crate::chat::{ChatChunk, EmptyObject, FinishReason, Json, UnknownFields};
-use crate::responses::{EventDecoder, EventKind, Item, Response, ResponseEvent, ResponseStatus};
+use crate::chat::{ChatChunk, FinishReason, Json, UnknownFields};
+use crate::responses::{EventDecoder, EventKind, Item, ResponseEvent, ResponseStatus};
 use crate::stream_view::EventRepeat;
 use crate::translate::FailedResponse;
 use crate::translate::dropped_output::DroppedOutput;
@@ -192,10 +192,12 @@ impl EventToChunkTranslator {
 
     /// Translates the last event of a response. Adds chunks with the output that was not sent yet, the finish
     /// reason, and the usage.
-    fn finish(&mut self, event: ResponseEvent) -> Result<(), FailedResponse> {
+    fn finish(&mut self, mut event: ResponseEvent) -> Result<(), FailedResponse> {
         let is_incomplete = event.kind == EventKind::Incomplete;
-        let response = event.response.or_else(|| bare_response(event.extra));
-        let Some(mut response) = response else {
+        if event.response.is_none() {
+            event.read_bare_response();
+        }
+        let Some(mut response) = event.response else {
             self.is_finished = true;
             return Ok(());
         };
@@ -241,15 +243,6 @@ fn push_unsent(streamed: &mut StreamedItem, item: Item, chunks: &mut ChunkQueue)
         }
         item => tool_calls::push_unsent(streamed, &item, chunks),
     }
-}
-
-/// Decodes a response from the unknown fields of the last event, because some providers put the fields of the
-/// response directly into the event. Returns `None` if `extra` contains neither a status nor an output.
-fn bare_response(extra: UnknownFields) -> Option<Box<Response>> {
-    let response = Json::of(&EmptyObject { extra }).ok()?;
-    let response = Response::decode(response.get().as_bytes()).ok()?;
-    let is_response = response.status.is_some() || response.has("output");
-    is_response.then(|| Box::new(response))
 }
 
 fn numeric_code(extra: &UnknownFields) -> Option<String> {
