@@ -161,8 +161,12 @@ fn append_item(object: &mut RawObject<'_>, name: &'static str, item: String) {
     object.set(name, list);
 }
 
-/// Replaces the items of a list. Keeps an item if `edit` returns `None`, and any other value than a list.
+/// Replaces the items of a list, or a single item in place of a list. Keeps an item if `edit` returns `None`, and any
+/// other value.
 fn edit_items(json: &str, mut edit: impl FnMut(&str) -> Option<String>) -> Option<String> {
+    if json.starts_with('{') {
+        return edit(json).or_else(|| Some(json.to_owned()));
+    }
     let Ok(items) = serde_json::from_str::<Vec<&RawValue>>(json) else {
         return Some(json.to_owned());
     };
@@ -238,6 +242,9 @@ mod tests {
                 .unwrap()
         };
         assert_eq!((text(0), text(1)), (r#"{"a":"😀"}"#, "😁"));
+        let alone = |text: &str| format!(r#"{{"choices":{{"index":0,"delta":{{"content":"{text}"}}}}}}"#);
+        let read = assembled(&[alone(r"\ud83d"), alone(r"\ude00")]);
+        assert_eq!(read.text(), "😀", "choices as an object");
     }
 
     #[test]
