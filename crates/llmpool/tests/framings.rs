@@ -143,6 +143,7 @@ async fn framing_is_decided_by_what_comes() {
         ),
         (format!("\u{feff}{COMPLETION}"), "ok", Some(Trimmed), to_events),
         (format!("\n\n\n{COMPLETION}"), "ok", None, to_events),
+        (lines.replace('\n', "\r"), "ok", to_document, to_events),
         (lines, "ok", to_document, to_events),
         (stream.clone(), "Hello world", to_document, None),
         (stream.replace('\n', "\r\n"), "Hello world", to_document, None),

@@ -89,7 +89,7 @@ pub fn has_data_line(bytes: &[u8]) -> bool {
 pub fn is_ordinary_document(answer: &[u8]) -> bool {
     let answer = answer.trim_ascii();
     // Several documents have a line each.
-    answer.starts_with(b"{") && answer.ends_with(b"}") && memchr::memchr(b'\n', answer).is_none()
+    answer.starts_with(b"{") && answer.ends_with(b"}") && memchr::memchr2(b'\n', b'\r', answer).is_none()
 }
 
 /// Returns the bytes after white space and byte order marks.
