@@ -49,11 +49,16 @@ impl Provider {
     }
 
     fn document_with(&self, document: Vec<u8>, end: &str) -> AnswerBody {
+        let is_last_event = end.contains("data: [DONE]");
         let end = self.with_line_ends(end);
-        AnswerBody {
-            bytes: [self.start(), document, end].concat(),
-            events: Vec::new(),
+        let bytes = [self.start(), self.first_comment(), document.clone(), end].concat();
+        let mut events = Vec::new();
+        // After a comment, a document is an event without a field name.
+        if self.has(Oddity::Comments) {
+            events.push(document);
+            events.extend(is_last_event.then(|| b"[DONE]".to_vec()));
         }
+        AnswerBody { bytes, events }
     }
 
     fn lines(&self) -> AnswerBody {
@@ -73,12 +78,13 @@ impl Provider {
 
     fn event_stream(&self, values: Vec<Value>) -> AnswerBody {
         let mut events = Vec::new();
-        let mut bytes = self.start();
-        if self.has(Oddity::Comments) {
-            bytes.extend(self.with_line_ends(": PROCESSING\n\n"));
-        }
+        let mut bytes = [self.start(), self.first_comment()].concat();
         for value in &values {
-            let data = to_bytes(value);
+            let data = if self.has(Oddity::DataOnSeveralLines) {
+                to_pretty_bytes(value)
+            } else {
+                to_bytes(value)
+            };
             if self.has(Oddity::BlankData) {
                 bytes.extend(self.with_line_ends("data:\n\n"));
                 events.push(Vec::new());
@@ -115,9 +121,12 @@ impl Provider {
         if let Some(name) = name {
             bytes.extend(self.with_line_ends(&format!("event:{space}{name}\n")));
         }
-        bytes.extend(format!("data:{space}").bytes());
-        bytes.extend(data);
-        bytes.extend(self.with_line_ends("\n\n"));
+        for line in data.split(|byte| *byte == b'\n') {
+            bytes.extend(format!("data:{space}").bytes());
+            bytes.extend(line);
+            bytes.extend(self.with_line_ends("\n"));
+        }
+        bytes.extend(self.with_line_ends("\n"));
         bytes
     }
 
@@ -135,11 +144,19 @@ impl Provider {
         [blank, mark.to_vec()].concat()
     }
 
-    fn with_line_ends(&self, text: &str) -> Vec<u8> {
-        let end = if self.has(Oddity::CarriageReturns) {
-            "\r\n"
+    fn first_comment(&self) -> Vec<u8> {
+        if self.has(Oddity::Comments) {
+            self.with_line_ends(": PROCESSING\n\n")
         } else {
-            "\n"
+            Vec::new()
+        }
+    }
+
+    fn with_line_ends(&self, text: &str) -> Vec<u8> {
+        let end = match () {
+            () if self.has(Oddity::CarriageReturns) => "\r\n",
+            () if self.has(Oddity::LoneCarriageReturns) => "\r",
+            () => "\n",
         };
         text.replace('\n', end).into_bytes()
     }

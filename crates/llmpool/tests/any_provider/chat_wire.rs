@@ -28,12 +28,12 @@ fn completion_so_far(provider: &Provider, pieces: usize) -> Value {
     let choices = provider.answer.choices.iter().enumerate().map(|(place, choice)| {
         let mut object =
             json!({"index": index(provider, place), "message": message(provider, choice, pieces)});
-        object["finish_reason"] = if is_complete {
-            provider.finish_word(choice).into()
-        } else {
-            Value::Null
-        };
-        with_oddities(provider, object, choice)
+        if !is_complete {
+            object["finish_reason"] = Value::Null;
+            return as_text(provider, object, "message");
+        }
+        object["finish_reason"] = finish_reason(provider, choice);
+        as_text(provider, with_oddities(provider, object, choice), "message")
     });
     let mut choices: Vec<Value> = choices.collect();
     if provider.has(Oddity::LastChoiceFirst) {
@@ -41,7 +41,7 @@ fn completion_so_far(provider: &Provider, pieces: usize) -> Value {
     }
     let mut completion = envelope(provider, "chat.completion", choices);
     if let Some(usage) = provider.answer.usage.as_ref().filter(|_| is_complete) {
-        completion["usage"] = usage_object(usage);
+        completion["usage"] = usage_object(provider, usage);
     }
     completion
 }
@@ -63,18 +63,25 @@ pub fn chunks(provider: &Provider) -> Vec<Value> {
     };
     let chunk = |choices: Vec<Value>| envelope(provider, "chat.completion.chunk", choices);
     let mut chunks: Vec<Value> = pieces.into_iter().map(|piece| chunk(vec![piece])).collect();
-    let Some(usage) = answer.usage.as_ref().map(usage_object) else {
+    let Some(usage) = answer.usage.as_ref().map(|usage| usage_object(provider, usage)) else {
         return chunks;
     };
     let last = chunks.len() - 1;
     match provider.style.usage {
         UsagePlace::OwnChunk => {
             let mut own = chunk(Vec::new());
+            if provider.has(Oddity::NullChoices) {
+                own["choices"] = Value::Null;
+            }
             own["usage"] = usage;
             chunks.push(own);
         }
         UsagePlace::LastChunk => chunks[last]["usage"] = usage,
         UsagePlace::EveryChunk => chunks.iter_mut().for_each(|chunk| chunk["usage"] = usage.clone()),
+        UsagePlace::Choice => match &mut chunks[last]["choices"] {
+            Value::Array(choices) => choices[0]["usage"] = usage,
+            choice => choice["usage"] = usage,
+        },
         UsagePlace::Groq => chunks[last]["x_groq"] = json!({"id": "req_1", "usage": usage}),
     }
     chunks
@@ -91,6 +98,10 @@ fn envelope(provider: &Provider, object: &str, choices: Vec<Value>) -> Value {
         json!(17)
     } else {
         json!("chatcmpl-1")
+    };
+    let choices = match choices.as_slice() {
+        [choice] if provider.has(Oddity::ChoicesAsObject) => choice.clone(),
+        _ => choices.into(),
     };
     let mut envelope = json!({"id": id, "object": object, "created": 1, "model": "m", "choices": choices});
     if provider.has(Oddity::OddNumbers) {
@@ -111,10 +122,14 @@ fn index(provider: &Provider, place: usize) -> usize {
 fn choice_pieces(provider: &Provider, place: usize, choice: &Choice) -> Vec<Value> {
     let index = index(provider, place);
     let mut deltas = vec![json!({"role": "assistant", "content": ""})];
-    let texts = |pieces: &[String]| match provider.has(Oddity::SplitPairs) && !provider.has_parts() {
-        true => with_split_pairs(pieces),
-        false if provider.has_parts() => with_whole_pairs(pieces),
-        false => pieces.to_vec(),
+    // Halves are joined in members of a delta that are strings.
+    let has_other_texts = [Oddity::DeltaAsText, Oddity::LegacyText]
+        .iter()
+        .any(|oddity| provider.has(*oddity));
+    let texts = |pieces: &[String]| match () {
+        () if provider.has_parts() || has_other_texts => with_whole_pairs(pieces),
+        () if provider.has(Oddity::SplitPairs) => with_split_pairs(pieces),
+        () => pieces.to_vec(),
     };
     for piece in texts(&choice.reasoning) {
         deltas.push(reasoning_delta(provider, &piece));
@@ -130,21 +145,55 @@ fn choice_pieces(provider: &Provider, place: usize, choice: &Choice) -> Vec<Valu
     deltas.push(json!({}));
     let mut pieces = Vec::new();
     for (number, mut delta) in deltas.into_iter().enumerate() {
+        if provider.has(Oddity::RoleInEveryDelta) {
+            delta["role"] = "assistant".into();
+        }
         if provider.has(Oddity::EmptyRole) && number > 0 {
             delta["role"] = "".into();
         }
         let delta = with_nulls(provider, delta);
         let mut piece = json!({"index": index, "delta": delta, "finish_reason": null});
+        if provider.has(Oddity::EmptyFinishReason) {
+            piece["finish_reason"] = "".into();
+        }
         if number > first {
-            piece["finish_reason"] = provider.finish_word(choice).into();
+            piece["finish_reason"] = finish_reason(provider, choice);
             if provider.has(Oddity::MessageBesideDelta) {
                 piece["message"] = message(provider, choice, usize::MAX);
             }
             piece = with_oddities(provider, piece, choice);
         }
-        pieces.push(piece);
+        pieces.push(as_text(provider, piece, "delta"));
     }
     pieces
+}
+
+fn finish_reason(provider: &Provider, choice: &Choice) -> Value {
+    let word = provider.finish_word(choice);
+    if provider.has(Oddity::FinishReasonAsObject) {
+        json!({"type": word})
+    } else {
+        word.into()
+    }
+}
+
+/// Replaces a delta or message that has nothing but text by the text itself, if the provider does so.
+fn as_text(provider: &Provider, mut choice: Value, name: &str) -> Value {
+    let Some(text) = choice[name]["content"].as_str() else {
+        return choice;
+    };
+    let members = choice[name].as_object().unwrap();
+    let is_text = members
+        .iter()
+        .all(|(name, value)| name == "content" || name == "role" || value.is_null());
+    let text: Value = text.into();
+    if is_text && provider.has(Oddity::DeltaAsText) {
+        choice[name] = text;
+    } else if is_text && provider.has(Oddity::LegacyText) {
+        choice.as_object_mut().unwrap().remove(name);
+        choice["text"] = text;
+    }
+    choice
 }
 
 /// Adds the oddities of a choice that ends.
@@ -350,10 +399,14 @@ fn call_deltas(provider: &Provider, number: usize, call: &Call) -> Vec<Value> {
     deltas
 }
 
-fn usage_object(usage: &Usage) -> Value {
-    json!({
+fn usage_object(provider: &Provider, usage: &Usage) -> Value {
+    let mut object = json!({
         "prompt_tokens": usage.prompt.to_json(),
         "completion_tokens": usage.completion.to_json(),
         "total_tokens": usage.total.to_json(),
-    })
+    });
+    if provider.has(Oddity::DetailsOfAnotherType) {
+        object["prompt_tokens_details"] = json!([]);
+    }
+    object
 }

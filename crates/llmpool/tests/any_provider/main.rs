@@ -214,7 +214,7 @@ impl Provider {
 
     /// Returns whether the body has the framing that a request asks for, which must then not be converted.
     fn is_sent_as_asked(&self, is_stream: bool) -> bool {
-        let is_marked = self.has(provider::Oddity::ByteOrderMark);
+        let is_marked = self.has(provider::Oddity::ByteOrderMark) || self.has(provider::Oddity::Comments);
         match self.framing {
             Framing::Events => is_stream,
             Framing::Document | Framing::PrettyDocument => !is_stream && !is_marked,

@@ -66,6 +66,8 @@ pub enum UsagePlace {
     EveryChunk,
     /// In the member `x_groq` of the last chunk.
     Groq,
+    /// In the last choice.
+    Choice,
 }
 
 /// What says to which call a delta belongs.
@@ -103,6 +105,8 @@ pub enum Oddity {
     ByteOrderMark,
     BlankLines,
     CarriageReturns,
+    LoneCarriageReturns,
+    DataOnSeveralLines,
     Comments,
     BlankData,
     OtherFields,
@@ -126,13 +130,29 @@ pub enum Oddity {
     ChoicesFromOne,
     LastChoiceFirst,
     IdAsNumber,
+    /// The role is in each delta.
+    RoleInEveryDelta,
+    /// In place of null, before the last delta.
+    EmptyFinishReason,
+    FinishReasonAsObject,
+    /// A delta or message with nothing but text is a string.
+    DeltaAsText,
+    /// The text is beside the delta or message, as in the older API for completions.
+    LegacyText,
+    ChoicesAsObject,
+    /// In the chunk of the usage.
+    NullChoices,
+    /// In the usage.
+    DetailsOfAnotherType,
     // Responses.
+    /// The fields of the response are in the last event.
+    FieldsInLastEvent,
     NoEventNames,
     NoItemIds,
     NoIndexes,
 }
 
-const ODDITIES: [Oddity; 27] = [
+const ODDITIES: [Oddity; 38] = [
     Oddity::ByteOrderMark,
     Oddity::BlankLines,
     Oddity::CarriageReturns,
@@ -160,6 +180,17 @@ const ODDITIES: [Oddity; 27] = [
     Oddity::NoEventNames,
     Oddity::NoItemIds,
     Oddity::NoIndexes,
+    Oddity::LoneCarriageReturns,
+    Oddity::DataOnSeveralLines,
+    Oddity::RoleInEveryDelta,
+    Oddity::EmptyFinishReason,
+    Oddity::FinishReasonAsObject,
+    Oddity::DeltaAsText,
+    Oddity::LegacyText,
+    Oddity::ChoicesAsObject,
+    Oddity::NullChoices,
+    Oddity::DetailsOfAnotherType,
+    Oddity::FieldsInLastEvent,
 ];
 
 impl Provider {
@@ -169,6 +200,17 @@ impl Provider {
 
     pub fn is_chat(&self) -> bool {
         self.format == ApiFormat::ChatCompletions
+    }
+
+    /// Returns whether the body begins with a document.
+    pub fn is_document(&self) -> bool {
+        matches!(
+            self.framing,
+            Framing::Document
+                | Framing::PrettyDocument
+                | Framing::DocumentWithMark
+                | Framing::DocumentWithLastEvent
+        )
     }
 
     /// Returns what a chat must return.
@@ -219,7 +261,7 @@ pub fn any_provider() -> impl Strategy<Value = Provider> {
         Framing::Lines,
         Framing::Events,
     ]);
-    let oddities = subsequence(ODDITIES.to_vec(), 0..7);
+    let oddities = subsequence(ODDITIES.to_vec(), 0..8);
     (
         format,
         framing,
@@ -248,6 +290,7 @@ fn any_style() -> impl Strategy<Value = Style> {
         UsagePlace::LastChunk,
         UsagePlace::EveryChunk,
         UsagePlace::Groq,
+        UsagePlace::Choice,
     ]);
     let calls = select(vec![
         CallStyle::Index,
@@ -298,11 +341,37 @@ fn possible(mut provider: Provider) -> Provider {
             texts.push(".".to_owned());
         }
     }
+    if provider.has(Oddity::LoneCarriageReturns) {
+        excluded(&mut provider, &[Oddity::CarriageReturns]);
+    }
+    // The decoder drops one space after the colon.
+    if provider.has(Oddity::DataOnSeveralLines) {
+        excluded(&mut provider, &[Oddity::NoSpaceAfterColon]);
+    }
+    if provider.has(Oddity::DeltaAsText) {
+        excluded(&mut provider, &[Oddity::LegacyText]);
+    }
+    // The text of the older API is that of a delta, and cannot be the text so far.
+    if provider.framing == Framing::AnswersSoFar {
+        excluded(&mut provider, &[Oddity::LegacyText]);
+    }
+    if provider.answer.choices.len() > 1 {
+        excluded(&mut provider, &[Oddity::ChoicesAsObject]);
+    }
     if provider.has(NameInPieces) {
         excluded(&mut provider, &[NameSoFar]);
     }
     if provider.has(NameInPieces) || provider.has(NameSoFar) {
         excluded(&mut provider, &[NameWithEveryPiece]);
+    }
+    // A comment makes an event of a document, which ends with the body.
+    let is_event = matches!(
+        provider.framing,
+        Framing::DocumentWithLastEvent | Framing::Document
+    );
+    let has_end = provider.framing != Framing::Document || provider.delivery.ends_properly();
+    if provider.is_document() && !(is_event && has_end) {
+        excluded(&mut provider, &[Oddity::Comments]);
     }
     // An unfinished event may be cut off.
     if !provider.delivery.ends_properly() {

@@ -48,7 +48,12 @@ pub fn events(provider: &Provider) -> Vec<Value> {
         last["output"] = json!([]);
     }
     let kind = format!("response.{}", last["status"].as_str().unwrap());
-    events.push(json!({"type": kind, "response": last}));
+    if provider.has(Oddity::FieldsInLastEvent) {
+        last["type"] = kind.into();
+        events.push(last);
+    } else {
+        events.push(json!({"type": kind, "response": last}));
+    }
     for (number, event) in events.iter_mut().enumerate() {
         event["sequence_number"] = number.into();
         if provider.has(Oddity::OddNumbers) {
