@@ -240,15 +240,17 @@ impl ObservedLimits {
     }
 
     /// Records that a request that was sent at `sent_at` failed for a reason other than a rate limit, and shows
-    /// nothing about the limit.
-    pub(super) fn record_failure(&mut self, sent_at: Timestamp, now: Timestamp) {
+    /// nothing about the limit. Returns whether that changes the time until which requests wait.
+    pub(super) fn record_failure(&mut self, sent_at: Timestamp, now: Timestamp) -> bool {
         self.release_if_admitted(now);
         self.remove_sent(sent_at);
         self.last_failed = Some(sent_at);
         if let Some(run) = self.run.as_mut().filter(|run| run.is_probe(sent_at)) {
             run.until = run.until.max(now + run.pause);
             run.probe = None;
+            return true;
         }
+        false
     }
 
     /// Takes back that a request was not refused.

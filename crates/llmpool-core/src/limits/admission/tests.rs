@@ -450,6 +450,51 @@ fn target_failure_schedules_the_retry_of_its_waiter() {
     );
 }
 
+/// The waiter no longer waits for the outcome of the probe, which takes longer than the next pause.
+#[test]
+fn failure_of_a_probe_moves_the_retry_of_the_waiter() {
+    for constraint in 0..2 {
+        let mut fixture = unlimited();
+        let constraint = [KeyConstraint::Any, KeyConstraint::Key(fixture.keys[0])][constraint];
+        let grant = fixture.grant(0);
+        let target = fixture.target;
+        fixture.change(|limiter| {
+            // Without a breaker.
+            limiter.set_target_limits(target, Limits::default(), NOW);
+            limiter.record_refusal(&grant, CooldownReason::Throttled, None, NOW);
+        });
+        fixture.wait(1, KeyConstraint::Any);
+        let later = NOW + Duration::from_secs(1);
+        fixture.admission.advance(later, &mut fixture.wakes);
+        let outcome = fixture.admission.poll(
+            target,
+            &patient(1, KeyConstraint::Any),
+            &1,
+            later,
+            &mut fixture.wakes,
+        );
+        let probe = granted(outcome);
+        fixture.change_at(later, |limiter| limiter.await_probe(&probe, false, later));
+        let waiting = patient(2, constraint);
+        fixture
+            .admission
+            .acquire(target, &waiting, &2, later, &mut fixture.wakes);
+        assert_eq!(
+            fixture.admission.next_event(),
+            Some(later + Duration::from_millis(5250))
+        );
+        let wakes = fixture.change_at(later, |limiter| {
+            limiter.record_target_failure(&probe, None, later)
+        });
+        assert!(wakes.is_empty());
+        let next = fixture.admission.next_event();
+        assert_eq!(next, Some(later + Duration::from_secs(1)), "{constraint:?}");
+        fixture.wakes.clear();
+        fixture.admission.advance(next.unwrap(), &mut fixture.wakes);
+        assert_eq!(fixture.wakes, [2], "{constraint:?}");
+    }
+}
+
 #[test]
 fn restore_wakes_the_waiter_for_the_key() {
     let mut fixture = unlimited();

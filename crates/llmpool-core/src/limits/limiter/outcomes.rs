@@ -148,10 +148,13 @@ impl Limiter {
     /// The target cools down for `duration`. If `duration` is `None`, the target cools down only if the
     /// failure opens the target's circuit breaker.
     pub fn record_target_failure(&mut self, grant: &Grant, duration: Option<Duration>, now: Timestamp) {
+        let mut failed_probe_of = None;
         let target = &mut self.targets[grant.target.index()];
-        if let (Some(set), Some(_)) = (&mut target.key_set, grant.key) {
+        if let Some(set) = &mut target.key_set {
             let observed = set.observed_mut(grant.place, &mut self.key_table);
-            observed.record_failure(grant.charge.at, now);
+            failed_probe_of = grant
+                .key
+                .filter(|_| observed.record_failure(grant.charge.at, now));
         }
         target.failures = target.failures.saturating_add(1);
         let broken = target.breaker.is_some_and(|limit| target.failures >= limit);
@@ -166,6 +169,9 @@ impl Limiter {
             health.record_success(epoch);
         }
         self.changed.add_target(grant.target);
+        if let Some(id) = failed_probe_of {
+            self.update(id, now);
+        }
     }
 
     /// Reverts a cooldown, unless the health of the affected key or quota group has changed since the
