@@ -127,7 +127,7 @@ async fn completion_without_a_message_is_an_error() {
         (json!([{"index": 0}]), "a completion without a message"),
         (
             json!([{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": null}]),
-            "a choice without a message",
+            "a completion without a message",
         ),
         (
             json!([{"index": 0, "message": null, "finish_reason": null}]),
