@@ -27,7 +27,9 @@ use crate::target::Target;
 use crate::tokens;
 
 /// A complete, undecoded answer, and the report of the call.
-#[derive(Clone, Debug)]
+///
+/// `Debug` shows the size of the body and not its text, which may repeat a prompt.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct RawResponse {
     /// The body of the response, without content coding. Exactly as the provider sent it unless
@@ -213,6 +215,15 @@ impl Stream for RawStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_event(cx)
+    }
+}
+
+impl fmt::Debug for RawResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawResponse")
+            .field("bytes", &self.body.len())
+            .field("report", &self.report)
+            .finish()
     }
 }
 

@@ -175,6 +175,10 @@ async fn no_output_contains_prompts_or_keys() {
     output += &format!("{error} {error:?} {:?}", error.partial());
     let answer = target.chat(&ChatRequest::user(PROMPT)).await.unwrap();
     output += &format!("{answer:?} {:?}", answer.report);
+    let body = serde_json::to_vec(&ChatRequest::user(PROMPT)).unwrap();
+    let raw = target.raw_chat(body.into()).await.unwrap();
+    assert!(String::from_utf8_lossy(&raw.body).contains(PROMPT));
+    output += &format!("{raw:?}");
     let error_event = [
         chunk_json(r#"{"content":"a"}"#, "null"),
         format!(r#"{{"error":{{"message":"{KEY} {PROMPT}","code":"{KEY}"}}}}"#),
