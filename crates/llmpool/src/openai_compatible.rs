@@ -12,9 +12,11 @@ use llmpool_core::translate;
 use serde_json::Value;
 
 use crate::base_url::redacted;
+use crate::call;
 use crate::chat_chunks::{DecodedChunks, TranslatedChunks};
 use crate::chat_encoder::ChatEncoder;
 use crate::error::Error;
+use crate::exchange::AttemptResponse;
 use crate::interface::{ChatResponse, ChatStream, LlmInterface};
 use crate::key_status::KeyStatus;
 use crate::options::CallOptions;
@@ -23,6 +25,7 @@ use crate::raw;
 use crate::secrets::KeyLabel;
 use crate::target::Target;
 use crate::token_bucket::{self, RateLimitStatus};
+use crate::tokens;
 
 /// A model at one base URL, with its key pool. A clone is another handle to the same model.
 #[derive(Clone)]
@@ -124,17 +127,31 @@ impl LlmInterface for OpenAiCompatible {
                 request,
                 stream: false,
             };
-            let mut answer = raw::complete(&self.target, &encoder, options).await?;
+            let mut outcome = call::run(&self.target, &encoder, options).await?;
             // Nothing here is passed through another function, because moving a completion costs.
-            let dropped = &mut answer.report.dropped_output;
-            match decode_completion(self.target.format, &answer.body, dropped) {
-                Ok(completion) => {
-                    answer.note_usage(completion.usage.clone());
-                    let report = answer.report;
-                    Ok(ChatResponse { completion, report })
+            let AttemptResponse::Complete { body, .. } = outcome.response else {
+                return Err(raw::invalid_response("a stream".into(), outcome.report));
+            };
+            let decoded = match self.target.format {
+                ApiFormat::ChatCompletions => {
+                    ChatCompletion::decode(&body).map_err(|_| "the completion cannot be read".into())
                 }
-                Err(reason) => Err(raw::invalid_response(reason, answer.report)),
+                ApiFormat::Responses => decode_response(&body, &mut outcome.report.dropped_output),
+            };
+            let completion = match decoded {
+                Ok(completion) => completion,
+                Err(reason) => return Err(raw::invalid_response(reason, outcome.report)),
+            };
+            if let Some(reason) = why_unreadable(&completion) {
+                return Err(raw::invalid_response(reason.into(), outcome.report));
             }
+            outcome.report.note_usage(completion.usage.clone(), || {
+                tokens::estimated_plain(&outcome.request_body, &body)
+            });
+            Ok(ChatResponse {
+                completion,
+                report: outcome.report,
+            })
         })
     }
 
@@ -157,34 +174,26 @@ impl LlmInterface for OpenAiCompatible {
     }
 }
 
-/// Decodes a complete answer in `format`, and puts the paths of the parts that the completion leaves out into
-/// `dropped`. Returns the reason if the answer is none.
-fn decode_completion(
-    format: ApiFormat,
-    body: &[u8],
-    dropped: &mut Vec<String>,
-) -> Result<ChatCompletion, Cow<'static, str>> {
-    match format {
-        ApiFormat::ChatCompletions => {
-            let Ok(completion) = ChatCompletion::decode(body) else {
-                return Err("the completion cannot be read".into());
-            };
-            if completion.choices.is_empty() {
-                return Err("a completion without choices".into());
-            }
-            if completion.choices.iter().all(is_empty) {
-                return Err("a completion without a message".into());
-            }
-            Ok(completion)
-        }
-        ApiFormat::Responses => {
-            let response = Response::decode(body).map_err(|_| "the response cannot be read")?;
-            let response = Some(response).filter(|response| response.has("output"));
-            let response = response.ok_or("a response without output")?;
-            *dropped = translate::dropped_from_response(&response);
-            translate::response_to_completion(response).map_err(|failed| failed.detail().into())
-        }
+/// Returns why a completion has no output that a caller could read. `None` if it has some.
+fn why_unreadable(completion: &ChatCompletion) -> Option<&'static str> {
+    if completion.choices.is_empty() {
+        return Some("a completion without choices");
     }
+    completion
+        .choices
+        .iter()
+        .all(is_empty)
+        .then_some("a completion without a message")
+}
+
+/// Decodes a complete response as a completion, and puts the paths of the parts that the completion leaves out into
+/// `dropped`. Returns the reason if the body is no response.
+fn decode_response(body: &[u8], dropped: &mut Vec<String>) -> Result<ChatCompletion, Cow<'static, str>> {
+    let response = Response::decode(body).map_err(|_| "the response cannot be read")?;
+    let response = Some(response).filter(|response| response.has("output"));
+    let response = response.ok_or("a response without output")?;
+    *dropped = translate::dropped_from_response(&response);
+    translate::response_to_completion(response).map_err(|failed| failed.detail().into())
 }
 
 /// Returns whether a choice has neither output nor a reason why it has none.

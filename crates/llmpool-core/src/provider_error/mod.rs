@@ -86,7 +86,7 @@ pub fn find_error_in_success(body: &[u8]) -> Option<ProviderError> {
 /// Returns false if a body contains no word that marks an error. Such a body is not parsed.
 fn may_report_error(body: &[u8]) -> bool {
     static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));
-    static FINISH_REASON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("finish_reason\""));
+    static FINISH_REASON: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("finish_reason"));
     static CODE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"code\""));
     // Text of an answer may contain the word. A name or a whole value has a quote at one end.
     let is_quoted = |at: usize| {
@@ -94,7 +94,8 @@ fn may_report_error(body: &[u8]) -> bool {
         before == Some(&b'"') || body.get(at + 5) == Some(&b'"')
     };
     let is_failure = |at: usize| {
-        let value = body[at + FINISH_REASON.needle().len()..].trim_ascii_start();
+        let rest = &body[at + FINISH_REASON.needle().len()..];
+        let value = rest.strip_prefix(b"\"").unwrap_or_default().trim_ascii_start();
         let value = value.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
         let text = value.strip_prefix(b"\"").unwrap_or_default();
         let end = memchr(b'"', text).unwrap_or(0);

@@ -484,7 +484,7 @@ fn failure_of_a_probe_moves_the_retry_of_the_waiter() {
             Some(later + Duration::from_millis(5250))
         );
         let wakes = fixture.change_at(later, |limiter| {
-            limiter.record_target_failure(&probe, None, later)
+            limiter.record_target_failure(&probe, None, later);
         });
         assert!(wakes.is_empty());
         let next = fixture.admission.next_event();

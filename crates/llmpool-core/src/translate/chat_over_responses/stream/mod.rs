@@ -16,7 +16,7 @@ use self::event_piece::{EventPiece, PieceKind};
 use self::output_items::{OutputItems, StreamedItem};
 use super::finish_reason::{failure, finish_reason};
 use super::lenient_items::repair_item;
-use crate::chat::{ChatChunk, FinishReason, Json, UnknownFields};
+use crate::chat::{ChatChunk, FinishReason, UnknownFields};
 use crate::responses::{EventDecoder, EventKind, Item, ResponseEvent, ResponseStatus};
 use crate::stream_view::EventRepeat;
 use crate::translate::FailedResponse;
