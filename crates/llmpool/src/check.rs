@@ -14,9 +14,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, header};
 use http_body_util::Full;
 use llmpool_core::chat::ChatRequest;
-use llmpool_core::failure::{Blame, Failure, FailureKind};
+use llmpool_core::failure::{Blame, Failure, FailureKind, classify_in_stream};
 use llmpool_core::limits::KeyId;
 use llmpool_core::models::ModelList;
+use llmpool_core::provider_error::find_error_in_success;
 use llmpool_core::rate_headers::LimitHeaders;
 pub use llmpool_core::rate_headers::{LimitSnapshot, LimitSnapshots};
 use llmpool_core::stream_view::StreamView;
@@ -374,10 +375,21 @@ async fn list_models(
         return Err(exchange::read_failure(&head, body, &deadlines).await);
     }
     let body = plain_answer::read_body(body, &deadlines).await?;
+    let status = head.status.as_u16();
+    let models = model_names(&body);
+    // Some providers refuse a key with status 200.
+    if models.is_none()
+        && let Some(error) = find_error_in_success(&body)
+    {
+        return Err(Failure {
+            status: Some(status),
+            ..classify_in_stream(&error)
+        });
+    }
     Ok(ModelListResponse {
-        status: head.status.as_u16(),
+        status,
         headers: head.headers,
-        models: model_names(&body),
+        models,
     })
 }
 

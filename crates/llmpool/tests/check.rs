@@ -6,8 +6,8 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use llmpool::check::{KeyCheckOutcome, StreamUsage};
-use llmpool::{ApiKeyPool, OpenAiCompatible};
+use llmpool::check::{Inconclusive, KeyCheckOutcome, StreamUsage};
+use llmpool::{ApiKeyPool, FailureKind, OpenAiCompatible};
 use support::{Action, ScriptedProvider, answer, recorded, stream_of};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -53,6 +53,21 @@ async fn key_check_reads_model_lists_of_every_shape() {
         let check = target(&script).check_keys(TIMEOUT).await;
         assert_eq!(check.keys[0].outcome, KeyCheckOutcome::Accepted, "{body}");
         assert_eq!(check.keys[0].lists("m"), Some(listed), "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn key_check_reads_a_refusal_with_status_200() {
+    let refused = KeyCheckOutcome::Rejected(FailureKind::InvalidKey);
+    let unclear = KeyCheckOutcome::Inconclusive(Inconclusive::UnexpectedResponse);
+    for (body, expected) in [
+        (r#"{"error":{"message":"m","code":"invalid_api_key"}}"#, refused),
+        (r#"{"code":401,"msg":"token expired","data":null}"#, refused),
+        (r#"{"message":"hello"}"#, unclear),
+    ] {
+        let script = ScriptedProvider::new(move |_, _| Action::Send(answer(200, "", body)));
+        let check = target(&script).check_keys(TIMEOUT).await;
+        assert_eq!(check.keys[0].outcome, expected, "{body}");
     }
 }
 

@@ -71,6 +71,7 @@ fn cause(status: u16, headers: &ErrorHeaders, error: &ProviderError) -> (Failure
     let named_wait = headers.retry_after.or(headers.quoted_limit_reset);
     let known = kind_of_codes(error);
     let known_or_credit = || known.or_else(|| kind_of_credit_message(error, named_wait));
+    let is_credit_message = || kind_of_credit_message(error, named_wait) == Some(FailureKind::NoQuota);
     let certain = |kind| (kind, Certainty::Certain);
     match status {
         // Redirects are not followed, because the redirected request would send the API key to another host.
@@ -85,6 +86,8 @@ fn cause(status: u16, headers: &ErrorHeaders, error: &ProviderError) -> (Failure
         429 => rate_or_quota(known, headers, error),
         400 | 422 if is_about_stream_options(error) => certain(FailureKind::StreamOptionsRefused),
         400..=499 if status != 498 => certain(known_or_credit().unwrap_or(FailureKind::InvalidRequest)),
+        // Some gateways answer with their own status to the refusal of an account.
+        500..=599 if is_credit_message() => certain(FailureKind::NoQuota),
         498 | 503 | 529 => certain(FailureKind::Overloaded),
         500..=599 => certain(FailureKind::ServerError),
         _ => certain(FailureKind::InvalidResponse),

@@ -6,7 +6,7 @@ use super::FailureKind;
 use crate::provider_error::ProviderError;
 
 /// The error codes, types and reasons that providers are known to send, grouped by the failure that each of
-/// them means. The four-digit codes are those of GLM (Zhipu AI).
+/// them means. The four-digit codes are those of GLM (Zhipu AI), those of `base_resp` are MiniMax's.
 const KNOWN_CODES: &[(FailureKind, &[&str])] = &[
     (
         FailureKind::InvalidKey,
@@ -21,6 +21,8 @@ const KNOWN_CODES: &[(FailureKind, &[&str])] = &[
             "incorrect_api_key_error",
             "invalid_api_key",
             "invalid_authentication_error",
+            "base_resp.1004",
+            "base_resp.2049",
         ],
     ),
     (
@@ -48,6 +50,7 @@ const KNOWN_CODES: &[(FailureKind, &[&str])] = &[
             "payment_required",
             "pre_consume_token_quota_failed",
             "quota_exceeded",
+            "base_resp.1008",
         ],
     ),
     (FailureKind::ModelNotFound, &["1211", "model_not_found"]),
@@ -67,6 +70,8 @@ const KNOWN_CODES: &[(FailureKind, &[&str])] = &[
             "ResponsibleAIPolicyViolation",
             "content_filter",
             "content_policy_violation",
+            "base_resp.1026",
+            "base_resp.1027",
         ],
     ),
     (
@@ -83,6 +88,8 @@ const KNOWN_CODES: &[(FailureKind, &[&str])] = &[
             "rate_limit_reached_error",
             "rpm_rate_limit_exceeded",
             "tpm_rate_limit_exceeded",
+            "base_resp.1002",
+            "base_resp.1039",
         ],
     ),
     (
@@ -106,11 +113,15 @@ const INSUFFICIENT_QUOTA: &str = "insufficient_quota";
 const CREDIT_PHRASES: &[&str] = &[
     "insufficient balance",
     "insufficient account balance",
+    "balance is insufficient",
     "insufficient credit",
     "insufficient funds",
     "not enough credit",
     "credit balance is too low",
     "out of credits",
+    "used all available credits",
+    "monthly spending limit",
+    "key limit exceeded",
     "exceeded your current quota",
     "check your plan and billing",
     "余额不足",

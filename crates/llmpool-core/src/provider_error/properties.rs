@@ -1,6 +1,7 @@
 //! Properties of error bodies of any shape.
 
 use proptest::prelude::*;
+use serde_json::Value;
 
 use super::*;
 

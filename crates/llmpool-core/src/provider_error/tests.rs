@@ -82,6 +82,108 @@ fn error_in_success_body_is_found_in_all_shapes() {
     }
 }
 
+/// Gateways add empty error structs, and codes for success, to complete answers.
+#[test]
+fn error_that_says_nothing_does_not_hide_an_answer() {
+    for error in [
+        r#"{"message":"","type":"","param":"","code":null}"#,
+        r#"{"code":0,"message":"","status":""}"#,
+        r#"{"message":null,"type":null}"#,
+        r#"{"code":0,"message":"success"}"#,
+        r#"{"code":200,"message":"OK","details":[]}"#,
+        "0",
+        "[{}]",
+        r#""success""#,
+        r#""None""#,
+        r#""null""#,
+        r#"" ""#,
+    ] {
+        for body in [
+            format!(
+                r#"{{"choices":[{{"message":{{"content":"x"}},"finish_reason":"stop"}}],"error":{error}}}"#
+            ),
+            format!(r#"{{"choices":[{{"message":{{"content":"x"}},"error":{error}}}]}}"#),
+            format!(r#"{{"object":"response","output":[{{"type":"message"}}],"error":{error}}}"#),
+            format!(r#"{{"object":"list","data":[{{"id":"m"}}],"error":{error}}}"#),
+        ] {
+            assert_eq!(find_error_in_success(body.as_bytes()), None, "{body}");
+        }
+    }
+    for error in [
+        r#"{"message":"","type":"server_error"}"#,
+        r#"{"code":0,"message":"boom"}"#,
+        "true",
+        "503",
+    ] {
+        let body = format!(r#"{{"choices":[{{"message":{{"content":"x"}}}}],"error":{error}}}"#);
+        assert!(find_error_in_success(body.as_bytes()).is_some(), "{body}");
+    }
+}
+
+#[test]
+fn body_without_content_that_explains_itself_is_an_error() {
+    for (body, code, message) in [
+        (
+            r#"{"base_resp":{"status_code":1004,"status_msg":"login fail"}}"#,
+            Some("1004"),
+            Some("login fail"),
+        ),
+        (
+            r#"{"choices":null,"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}"#,
+            Some("1008"),
+            Some("insufficient balance"),
+        ),
+        (
+            r#"{"code":401,"msg":"token expired","data":null}"#,
+            Some("401"),
+            Some("token expired"),
+        ),
+        (
+            r#"{"choices":null,"usage":null,"code":"InvalidParameter","message":"bad"}"#,
+            Some("InvalidParameter"),
+            Some("bad"),
+        ),
+        (r#"{"choices":[],"code":"c","message":"m"}"#, Some("c"), Some("m")),
+        (
+            r#"{"output": {}, "success":false,"message":"无效的令牌"}"#,
+            None,
+            Some("无效的令牌"),
+        ),
+        (
+            r#"{"detail":"Not authenticated"}"#,
+            None,
+            Some("Not authenticated"),
+        ),
+        (
+            r#"{"message":"no Route matched with those values"}"#,
+            None,
+            Some("no Route matched with those values"),
+        ),
+        (r#"{"status":"fail","message":"m"}"#, None, Some("m")),
+        (r#"{"type":"error","message":"m"}"#, None, Some("m")),
+        (
+            r#"{"type":"about:blank","title":"Unauthorized","status":401}"#,
+            None,
+            Some("Unauthorized"),
+        ),
+    ] {
+        let error = find_error_in_success(body.as_bytes()).unwrap_or_else(|| panic!("{body}"));
+        assert_eq!(error.code.as_deref(), code, "{body}");
+        assert_eq!(error.message.as_deref(), message, "{body}");
+    }
+    for answer in [
+        r#"{"base_resp":{"status_code":0,"status_msg":""},"choices":[]}"#,
+        r#"{"code":0,"message":"Success","data":[]}"#,
+        r#"{"code":"200","msg":"done"}"#,
+        r#"{"object":"list","data":[]}"#,
+        r#"{"message":{"role":"assistant","content":"x"},"done":true}"#,
+        r#"{"object":"response","status":"completed","output":[],"error":null}"#,
+        r#"{"message":"ok"}"#,
+    ] {
+        assert_eq!(find_error_in_success(answer.as_bytes()), None, "{answer}");
+    }
+}
+
 #[test]
 fn null_error_does_not_hide_a_later_error() {
     for body in [

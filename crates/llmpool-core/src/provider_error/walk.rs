@@ -192,6 +192,9 @@ impl Walk {
             self.found.kind.get_or_insert(kind);
         }
         texts(FURTHER_CODES).for_each(|code| self.found.add_code(&code));
+        if let Some(Value::Object(members)) = members.get("base_resp") {
+            self.read_base_resp(members);
+        }
         if let Some(param) = texts(&["param"]).next() {
             self.found.param.get_or_insert(param);
         }
@@ -203,6 +206,17 @@ impl Walk {
         self.read_times(members);
         if let Some(Value::Object(headers)) = members.get("headers") {
             self.read_headers(headers);
+        }
+    }
+
+    /// Reads the error of MiniMax, whose codes mean something else at other providers.
+    fn read_base_resp(&mut self, members: &Map<String, Value>) {
+        if let Some(code) = members.get("status_code").and_then(as_text) {
+            self.found.add_code(&format!("base_resp.{code}"));
+            self.found.code.get_or_insert(code);
+        }
+        if let Some(text) = members.get("status_msg").and_then(Value::as_str) {
+            self.set_message(text);
         }
     }
 

@@ -6,10 +6,11 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::event_flags::EventFacts;
-use super::json_fields::{is_non_empty, mark_an_error, output_length};
+use super::json_fields::{is_failure, is_non_empty, output_length};
 use crate::chat::repair::{AnswerKind, repaired, repaired_usage};
 use crate::chat::wire_object::FieldName;
 use crate::chat::{FinishReason, LenientU64, Usage};
+use crate::provider_error::find_error_in_event;
 use crate::sse::SseEvent;
 
 pub(super) fn classify(event: &SseEvent) -> EventFacts {
@@ -53,6 +54,9 @@ fn facts_of(chunk: ChunkFields<'_>, event: &SseEvent) -> EventFacts {
         .rev()
         .find_map(|usage| readable_usage(usage, event));
     facts.flags.usage_only = facts.usage.is_some() && choices.is_empty();
+    if choices.is_empty() && facts.usage.is_none() {
+        facts.flags.error |= find_error_in_event(&event.data).is_some();
+    }
     facts
 }
 
@@ -66,15 +70,6 @@ struct ChunkFields<'a> {
     error: Option<&'a RawValue>,
     #[serde(borrow)]
     x_groq: Option<&'a RawValue>,
-    // Some providers mark errors with the following fields instead of `error`.
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
-    #[serde(borrow)]
-    code: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error_code: Option<&'a RawValue>,
-    #[serde(borrow)]
-    errors: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -124,11 +119,8 @@ impl<'a> ChunkFields<'a> {
         let groq = groq.and_then(|groq| groq.error);
         let choices = self.choices.as_deref().unwrap_or_default();
         event.name.as_deref() == Some(b"error")
-            || [self.error, groq].into_iter().flatten().any(is_non_empty)
+            || [self.error, groq].into_iter().flatten().any(is_failure)
             || choices.iter().any(ChoiceFields::is_error)
-            || (choices.is_empty()
-                && (self.errors.is_some_and(is_non_empty)
-                    || mark_an_error(self.object, self.code, self.error_code)))
     }
 }
 
@@ -142,7 +134,7 @@ impl ChoiceFields<'_> {
     }
 
     fn is_error(&self) -> bool {
-        self.error.is_some_and(is_non_empty)
+        self.error.is_some_and(is_failure)
             || (self.is_finished() && FinishReason::from(self.finish_reason()).is_failure())
             || self
                 .native_finish_reason

@@ -22,22 +22,8 @@ pub(super) fn output_length(raw: &RawValue) -> usize {
     raw.get().len() - quotes
 }
 
-/// Returns whether these fields of a JSON object mark the object as an error. `code` and `error_code` must be
-/// `None` if the object may carry output.
-pub(super) fn mark_an_error(
-    object: Option<&RawValue>,
-    code: Option<&RawValue>,
-    error_code: Option<&RawValue>,
-) -> bool {
-    if object.is_none() && code.is_none() && error_code.is_none() {
-        return false;
-    }
-    let parse = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
-    let (object, code, error_code) = (parse(object), parse(code), parse(error_code));
-    provider_error::looks_like_error(|name| match name {
-        "object" => object.as_ref(),
-        "code" => code.as_ref(),
-        "error_code" => error_code.as_ref(),
-        _ => None,
-    })
+/// Returns whether the value of an `error` member says that something failed.
+pub(super) fn is_failure(error: &RawValue) -> bool {
+    is_non_empty(error)
+        && serde_json::from_str(error.get()).is_ok_and(|error| provider_error::is_failure(&error))
 }

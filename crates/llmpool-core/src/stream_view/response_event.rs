@@ -7,9 +7,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::event_flags::EventFacts;
-use super::json_fields::{is_non_empty, mark_an_error, output_length};
+use super::json_fields::{is_failure, is_non_empty, output_length};
 use crate::chat::repair::decode_usage;
 use crate::lenient_json;
+use crate::provider_error::find_error_in_event;
 use crate::raw_object::RawObject;
 use crate::responses::{Item, Response, ResponseStatus, ResponsesUsage};
 use crate::sse::SseEvent;
@@ -64,13 +65,16 @@ fn facts_of(fields: &ResponseEventFields<'_>, data: &[u8]) -> EventFacts {
         | "response.refusal.done"
         | "response.function_call_arguments.done"
         | "response.custom_tool_call_input.done" => facts.flags.content = true,
+        "" if !facts.flags.error && find_error_in_event(data).is_some() => facts.flags.error = true,
         "" => facts.flags.whole = !facts.flags.error && is_whole_response(data),
         _ if kind.ends_with(".delta") => {
             let delta = fields.delta.filter(|delta| is_non_empty(delta));
             facts.flags.content = delta.is_some();
             facts.output_bytes = delta.map_or(0, output_length);
         }
-        _ => {}
+        _ if kind.starts_with("response.") => {}
+        // Some servers send an error object in place of an event.
+        _ => facts.flags.error |= find_error_in_event(data).is_some(),
     }
     facts
 }
@@ -87,25 +91,11 @@ struct ResponseEventFields<'a> {
     response: Option<&'a RawValue>,
     #[serde(borrow)]
     error: Option<&'a RawValue>,
-    // Fields of error objects, which some servers send in place of an event.
-    #[serde(borrow)]
-    object: Option<&'a RawValue>,
-    #[serde(borrow)]
-    code: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error_code: Option<&'a RawValue>,
-    #[serde(borrow)]
-    errors: Option<&'a RawValue>,
 }
 
 impl ResponseEventFields<'_> {
     fn is_error(&self, kind: &str) -> bool {
-        matches!(kind, "error" | "response.failed")
-            || self.error.is_some_and(is_non_empty)
-            || (kind.is_empty()
-                && (self.errors.is_some_and(is_non_empty)
-                    || mark_an_error(self.object, self.code, self.error_code)))
-            || mark_an_error(self.object, None, None)
+        matches!(kind, "error" | "response.failed") || self.error.is_some_and(is_failure)
     }
 }
 

@@ -107,6 +107,9 @@ fn errors_are_found_in_every_known_place() {
         r#"{"error_code":336501,"error_msg":"Rate limit"}"#,
         r#"{"object":"error","message":"x","type":"server_error","param":null,"code":null}"#,
         r#"{"object":"error","message":"x","type":"server_error","param":null,"code":500}"#,
+        r#"{"message":"x","type":"BadRequestError","code":400}"#,
+        r#"{"base_resp":{"status_code":1004,"status_msg":"login fail"}}"#,
+        r#"{"success":false,"message":"x"}"#,
     ] {
         assert!(flags_of(broken).error, "{broken}");
         let as_response = StreamView::new(ApiFormat::Responses)
@@ -119,6 +122,10 @@ fn errors_are_found_in_every_known_place() {
         r#"{"error":null,"choices":[]}"#,
         r#"{"error":{},"choices":[]}"#,
         r#"{"error":"","choices":[]}"#,
+        r#"{"error":{"message":"","type":"","param":"","code":null},"choices":[{"index":0,"delta":{"content":"x"}}]}"#,
+        r#"{"choices":[{"index":0,"error":{"code":0,"message":"success"},"delta":{"content":"x"}}]}"#,
+        r#"{"message":"the request is being processed"}"#,
+        r#"{"base_resp":{"status_code":0,"status_msg":""},"choices":[]}"#,
         r#"{"code":0,"message":"Success","choices":[]}"#,
         r#"{"code":"200","choices":[{"index":0,"delta":{"content":"x"}}]}"#,
         r#"{"code":5,"choices":[{"index":0,"delta":{"content":"x"}}]}"#,

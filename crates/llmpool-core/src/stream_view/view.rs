@@ -7,7 +7,7 @@ use super::output_size::OutputSize;
 use super::repeat::{EventRepeat, EventTemplate};
 use super::{chat_chunk, response_event};
 use crate::api_format::ApiFormat;
-use crate::provider_error::find_error_in_success;
+use crate::provider_error::find_error_in_event;
 use crate::sse::SseEvent;
 
 /// Maximum number of times in a row that a stream tries to learn a template, without an event that matches a
@@ -174,7 +174,7 @@ impl StreamView {
         };
         facts.flags.error |= is_named_error(event);
         // Some servers send a list of errors as an event.
-        if facts.flags.corrupt && find_error_in_success(&event.data).is_some() {
+        if facts.flags.corrupt && find_error_in_event(&event.data).is_some() {
             facts.flags.corrupt = false;
             facts.flags.error = true;
         }

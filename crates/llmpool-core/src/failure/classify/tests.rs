@@ -208,6 +208,32 @@ fn missing_credit_is_no_quota_at_every_status() {
             r#"{"error":{"message":"Rate limit exceeded: free-models-per-day","code":429}}"#,
         ),
         (429, "Insufficient balance"),
+        // MiniMax, xAI, SiliconFlow, OpenRouter and Fireworks.
+        (
+            500,
+            r#"{"type":"error","error":{"type":"api_error","message":"insufficient balance (1008)"}}"#,
+        ),
+        (503, "insufficient balance"),
+        (
+            429,
+            r#"{"code":"Some resource has been exhausted","error":"Your team x has either used all available credits or reached its monthly spending limit. To continue, purchase more credits."}"#,
+        ),
+        (
+            403,
+            r#"{"code":"x","error":"Your team x has either used all available credits or reached its monthly spending limit."}"#,
+        ),
+        (
+            403,
+            r#"{"code":30001,"message":"Sorry, your account balance is insufficient","data":null}"#,
+        ),
+        (
+            403,
+            r#"{"error":{"message":"Key limit exceeded (monthly limit). Manage it in the settings","code":403}}"#,
+        ),
+        (
+            412,
+            r#"{"error":{"message":"Account x is suspended, possibly due to reaching the monthly spending limit or failure to pay past invoices.","code":"PRECONDITION_FAILED"}}"#,
+        ),
     ] {
         assert_eq!(kind_of(status, body), FailureKind::NoQuota, "{status} {body}");
     }
@@ -229,7 +255,7 @@ fn missing_credit_is_no_quota_at_every_status() {
             "{status} {body}"
         );
     }
-    assert_eq!(kind_of(500, "insufficient balance"), FailureKind::ServerError);
+    assert_eq!(kind_of(500, "insufficient memory"), FailureKind::ServerError);
 }
 
 // L56
@@ -238,6 +264,8 @@ fn missing_credit_in_a_success_response_is_no_quota() {
     for body in [
         r#"{"error":{"code":"insufficient_quota"}}"#,
         r#"{"error":{"message":"Your credit balance is too low"}}"#,
+        r#"{"base_resp":{"status_code":1008,"status_msg":"insufficient balance"}}"#,
+        r#"{"code":30001,"message":"Sorry, your account balance is insufficient","data":null}"#,
         r#"{"error":{"code":402,"message":"x"}}"#,
         r#"{"error":{"message":"x","type":"insufficient_quota","code":429}}"#,
     ] {
@@ -381,4 +409,23 @@ fn zero_wait_in_a_body_is_no_wait() {
     assert_eq!(classify_in_stream(&error).retry_after, None);
     let headers = ErrorHeaders::parse(|_| None, Some(&error), None);
     assert_eq!(headers.retry_after, None);
+}
+
+/// The codes of MiniMax mean something else at GLM.
+#[test]
+fn codes_of_base_resp_have_a_meaning_of_their_own() {
+    for (code, kind) in [
+        (1002, FailureKind::RateLimited),
+        (1004, FailureKind::InvalidKey),
+        (1008, FailureKind::NoQuota),
+        (1027, FailureKind::ContentFilter),
+        (1039, FailureKind::RateLimited),
+        (2049, FailureKind::InvalidKey),
+        (1301, FailureKind::ServerError),
+    ] {
+        let body = format!(r#"{{"base_resp":{{"status_code":{code},"status_msg":"m"}},"choices":null}}"#);
+        let error = ProviderError::parse(body.as_bytes()).unwrap();
+        assert_eq!(classify_in_stream(&error).kind, kind, "{body}");
+        assert_eq!(error.code, Some(code.to_string()), "{body}");
+    }
 }
