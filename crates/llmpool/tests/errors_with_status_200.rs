@@ -8,7 +8,7 @@ use std::sync::Arc;
 use llmpool::chat::ChatRequest;
 use llmpool::{ApiKeyPool, Error, LlmInterface, OpenAiCompatible, TargetSettings};
 use serde_json::{Value, json};
-use support::{Action, ScriptedProvider, answer, stream_of};
+use support::{Action, ReceivedRequest, ScriptedProvider, answer, stream_of};
 
 fn target(script: &Arc<ScriptedProvider>, keys: &[&str]) -> OpenAiCompatible {
     let settings = TargetSettings {
@@ -92,9 +92,14 @@ async fn refusal_of_a_key_with_status_200_leads_to_another_key() {
                 for _ in 0..3 {
                     assert_eq!(text(&good, stream).await.unwrap(), "ab", "{refusal} {stream}");
                 }
-                let received = script.received.lock().unwrap();
-                let refusals = received.iter().filter(|request| request.key == "bad").count();
-                drop(received);
+                let is_refused = |request: &ReceivedRequest| request.key == "bad";
+                let refusals = script
+                    .received
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .filter(|request| is_refused(request))
+                    .count();
                 assert_eq!(refusals, 1, "{refusal} {stream}");
 
                 let error = text(&target(&script, &["bad"]), stream).await.unwrap_err();
