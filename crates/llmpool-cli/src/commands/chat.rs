@@ -1,6 +1,7 @@
 //! `llmpool chat`: sends one prompt and prints the answer. In a terminal and without a prompt, starts an
 //! interactive chat instead.
 
+mod answer_end;
 mod answer_printer;
 mod answer_stream;
 mod attachment;
@@ -9,7 +10,7 @@ pub(super) mod interactive;
 use std::io::{self, IsTerminal, Read};
 use std::process::ExitCode;
 
-use llmpool::chat::{ChatRequest, Message};
+use llmpool::chat::{ChatRequest, FinishReason, Message};
 use llmpool::{ChatResponse, LlmInterface, OpenAiCompatible};
 use serde::Serialize;
 
@@ -109,11 +110,13 @@ async fn print_answer(
         print_response(&response, args.json)?;
         response.report
     } else {
-        let mut printer = AnswerPrinter::start(model.id());
-        let result = answer_stream::print(model, request, &mut printer, &mut String::new()).await;
+        let (mut printer, mut text) = (AnswerPrinter::start(model.id()), String::new());
+        let result = answer_stream::print(model, request, &mut printer, &mut text).await;
         // Ends the current line before an error is printed.
         printer.finish()?;
-        result.map_err(AnswerError::exit)?
+        let answer = result.map_err(AnswerError::exit)?;
+        warn_of_end(&text, answer.finish_reason.as_ref());
+        answer.report
     };
     output::note(answer_stream::summary(&report));
     Ok(())
@@ -142,7 +145,16 @@ fn print_response(response: &ChatResponse, json: bool) -> Result<(), ExitCode> {
         _ => text,
     };
     printer.print_text(printed.trim_end())?;
-    printer.finish()
+    printer.finish()?;
+    let first = response.completion.first();
+    warn_of_end(&printed, first.and_then(|choice| choice.finish_reason.as_ref()));
+    Ok(())
+}
+
+fn warn_of_end(text: &str, reason: Option<&FinishReason>) {
+    if let Some(warning) = answer_end::warning(text, reason) {
+        output::warning(warning);
+    }
 }
 
 fn print_json(value: &impl Serialize) -> Result<(), ExitCode> {

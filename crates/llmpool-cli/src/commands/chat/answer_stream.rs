@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::process::ExitCode;
 
-use llmpool::chat::{ChatRequest, Delta};
+use llmpool::chat::{ChatRequest, Delta, FinishReason};
 use llmpool::{CallReport, Error, LlmInterface, OpenAiCompatible, UsageSource};
 
 use super::answer_printer::AnswerPrinter;
@@ -38,6 +38,12 @@ impl AnswerError {
     }
 }
 
+/// An answer that has been printed.
+pub(super) struct PrintedAnswer {
+    pub(super) report: CallReport,
+    pub(super) finish_reason: Option<FinishReason>,
+}
+
 /// Sends the request, prints the answer as it arrives, and appends the answer's text to `answer`.
 ///
 /// Cancel safe: if the future is dropped, `answer` contains all text of the answer that has been printed.
@@ -46,7 +52,8 @@ pub(super) async fn print(
     request: &ChatRequest,
     printer: &mut AnswerPrinter,
     answer: &mut String,
-) -> Result<CallReport, AnswerError> {
+) -> Result<PrintedAnswer, AnswerError> {
+    let mut finish_reason = None;
     let mut stream = model.chat_stream(request).await?;
     while let Some(chunk) = stream.next().await {
         let chunk = chunk?;
@@ -58,8 +65,12 @@ pub(super) async fn print(
         let text = text_or_refusal(&choice.delta);
         answer.push_str(&text);
         printer.print_text(&text)?;
+        finish_reason = choice.finish_reason.clone().or(finish_reason);
     }
-    Ok(stream.report())
+    Ok(PrintedAnswer {
+        report: stream.report(),
+        finish_reason,
+    })
 }
 
 /// Returns the text in the delta. If the delta has no text, returns the text of the model's refusal instead.

@@ -15,15 +15,16 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use llmpool::{CallReport, LlmInterface, OpenAiCompatible, Providers};
+use llmpool::{LlmInterface, OpenAiCompatible, Providers};
 
 use self::chat_usage::ChatUsage;
 use self::conversation::Conversation;
 use self::echo_guard::EchoGuard;
 use self::editor::{Editor, EditorInput};
 use self::slash_command::SlashCommand;
+use super::answer_end;
 use super::answer_printer::AnswerPrinter;
-use super::answer_stream::{self, AnswerError};
+use super::answer_stream::{self, AnswerError, PrintedAnswer};
 use super::attachment::{self, Attachment};
 use crate::blocking::run_blocking;
 use crate::cli::ChatArgs;
@@ -180,7 +181,7 @@ impl Session {
         }
         let is_incomplete = !matches!(result, Some(Ok(_)));
         match result {
-            Some(Ok(report)) => self.record(&report, is_empty),
+            Some(Ok(answer)) => self.record(&answer, is_empty),
             Some(Err(AnswerError::Output(code))) => return Err(code),
             Some(Err(AnswerError::Call(error))) => {
                 problem::print(&error);
@@ -196,9 +197,12 @@ impl Session {
         Ok(())
     }
 
-    fn record(&mut self, report: &CallReport, is_empty: bool) {
-        self.usage.add(report);
-        output::note(answer_stream::statistics(report));
+    fn record(&mut self, answer: &PrintedAnswer, is_empty: bool) {
+        self.usage.add(&answer.report);
+        output::note(answer_stream::statistics(&answer.report));
+        if let Some(warning) = answer_end::cut(is_empty, answer.finish_reason.as_ref()) {
+            output::warning(warning);
+        }
         if is_empty {
             output::line("the answer is empty; /retry sends the prompt again");
         }
