@@ -106,7 +106,8 @@ pub(crate) async fn send_attempt(
     account_header::record(&target.provider, permit.key(), &head.headers);
     let affinity = AffinityRecorder::new(target, permit.key());
     if !head.status.is_success() {
-        return Err(read_failure(&head, body, deadlines).await);
+        let failure = read_failure(&head, body, deadlines).await;
+        return Err(plain_answer::with_base_url_hint(target, failure));
     }
     let response_head = ResponseHead {
         status: head.status.as_u16(),

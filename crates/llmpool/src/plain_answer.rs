@@ -178,19 +178,25 @@ fn is_list(body: &[u8]) -> bool {
     body.starts_with(b"[") && body.ends_with(b"]")
 }
 
-/// Says what to do about an HTML page, where the base URL is likely to be wrong.
+/// Says what to do about an answer that comes from another place than the API if the base URL is likely to be wrong: an
+/// HTML page, or status 404 or 405 without a code that says what is missing.
 pub(crate) fn with_base_url_hint(target: &Target, failure: Failure) -> Failure {
-    if failure.detail() != Some(HTML_PAGE) {
+    let is_page = failure.detail() == Some(HTML_PAGE);
+    let is_missing = failure.kind == FailureKind::InvalidRequest
+        && matches!(failure.status, Some(404 | 405))
+        && failure.code.as_deref().is_none_or(|code| code == "404");
+    if !is_page && !is_missing {
         return failure;
     }
     let Some(url) = base_url::suggested(&target.base_url) else {
         return failure;
     };
     let lacks_version = url.len() > target.base_url.len();
-    let detail = if lacks_version {
-        "an HTML page (is /v1 missing in base_url?)"
-    } else {
-        "an HTML page (is base_url correct?)"
+    let detail = match (is_page, lacks_version) {
+        (true, true) => "an HTML page (is /v1 missing in base_url?)",
+        (true, false) => "an HTML page (is base_url correct?)",
+        (false, true) => "no such URL (is /v1 missing in base_url?)",
+        (false, false) => "no such URL (is base_url correct?)",
     };
     let help = format!("set base_url to {}", base_url::redacted(&url));
     failure.with_detail(detail).with_help(help)
