@@ -29,6 +29,7 @@ use crate::report::Conversion;
 use crate::stream::{RawEvent, RawEventStream, StreamLimits, WITHOUT_CONTENT};
 use crate::target::Target;
 use crate::transport::{self, Body, SendError};
+use crate::unreadable;
 
 /// Number of bytes after which reading the body of an error response stops.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -48,7 +49,8 @@ const MAX_UNSENT: u32 = 8;
 
 /// The response of a successful attempt.
 pub(crate) enum AttemptResponse {
-    /// A response that is not streamed, with its complete body.
+    /// A response that is not streamed, with its complete body. For a streamed call, a complete answer without
+    /// output, which was paid for.
     Complete {
         head: ResponseHead,
         body: Bytes,
@@ -264,22 +266,52 @@ async fn first_content(
                 buffered += event.event.data.len();
                 let is_visible = event.flags.content || event.flags.done;
                 if event.flags.done && !events.view().has_content() {
-                    // A stream that ends without content is not a valid response.
-                    let failure = Failure::new(FailureKind::InvalidResponse);
-                    return Err(head.failure(target, failure.with_detail(WITHOUT_CONTENT)));
+                    return without_content(target, head, &events, &prefix, ended_without_content());
                 }
                 prefix.push(event);
                 if is_visible || buffered > max_prefix {
                     return Ok(AttemptResponse::Stream { head, prefix, events });
                 }
             }
+            Some(Err(failure)) if events.document().is_some() && is_without_end(&failure) => {
+                return without_content(target, head, &events, &prefix, failure);
+            }
             Some(Err(failure)) => return Err(head.failure(target, failure)),
             // The answer is complete, and no event had content.
-            None => {
-                let failure = Failure::new(FailureKind::InvalidResponse);
-                return Err(head.failure(target, failure.with_detail(WITHOUT_CONTENT)));
-            }
+            None => return without_content(target, head, &events, &prefix, ended_without_content()),
         }
+    }
+}
+
+/// Returns whether a document became no events, or no event that ends a stream.
+fn is_without_end(failure: &Failure) -> bool {
+    matches!(
+        failure.kind,
+        FailureKind::InvalidResponse | FailureKind::Truncated
+    )
+}
+
+fn ended_without_content() -> Failure {
+    Failure::new(FailureKind::InvalidResponse).with_detail(WITHOUT_CONTENT)
+}
+
+/// Returns the result of an attempt whose stream ended without content: `failure`, after which the call can make
+/// another attempt, or the answer as a document if it was paid for.
+#[cold]
+fn without_content(
+    target: &Target,
+    head: ResponseHead,
+    events: &RawEventStream,
+    prefix: &[RawEvent],
+    failure: Failure,
+) -> Result<AttemptResponse, Failure> {
+    match unreadable::billed_document(events, prefix) {
+        Some(body) => Ok(AttemptResponse::Complete {
+            head,
+            body,
+            converted: None,
+        }),
+        None => Err(head.failure(target, failure)),
     }
 }
 

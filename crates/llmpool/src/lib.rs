@@ -107,6 +107,7 @@ mod target_settings;
 mod token_bucket;
 mod tokens;
 pub mod transport;
+mod unreadable;
 mod unstreamed_answer;
 
 pub use embed::{EmbeddingAnswer, EmbeddingInterface};

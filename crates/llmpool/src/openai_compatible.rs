@@ -1,15 +1,13 @@
 //! Models of providers with an OpenAI-compatible API.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use llmpool_core::api_format::ApiFormat;
-use llmpool_core::chat::{ChatCompletion, ChatRequest, Choice, Message};
+use llmpool_core::chat::{ChatCompletion, ChatRequest};
 use llmpool_core::responses::Response;
 use llmpool_core::translate;
-use serde_json::Value;
 
 use crate::base_url::redacted;
 use crate::call;
@@ -26,6 +24,7 @@ use crate::secrets::KeyLabel;
 use crate::target::Target;
 use crate::token_bucket::{self, RateLimitStatus};
 use crate::tokens;
+use crate::unreadable;
 
 /// A model at one base URL, with its key pool. A clone is another handle to the same model.
 #[derive(Clone)]
@@ -133,18 +132,16 @@ impl LlmInterface for OpenAiCompatible {
                 return Err(raw::invalid_response("a stream".into(), outcome.report));
             };
             let decoded = match self.target.format {
-                ApiFormat::ChatCompletions => {
-                    ChatCompletion::decode(&body).map_err(|_| "the completion cannot be read".into())
-                }
+                ApiFormat::ChatCompletions => ChatCompletion::decode(&body).ok(),
                 ApiFormat::Responses => decode_response(&body, &mut outcome.report.dropped_output),
             };
             let completion = match decoded {
-                Ok(completion) => completion,
-                Err(reason) => return Err(raw::invalid_response(reason, outcome.report)),
+                Some(completion) if unreadable::why_unreadable(&completion).is_none() => completion,
+                _ => {
+                    let failure = unreadable::failure(self.target.format, &body);
+                    return Err(raw::failed(failure, outcome.report));
+                }
             };
-            if let Some(reason) = why_unreadable(&completion) {
-                return Err(raw::invalid_response(reason.into(), outcome.report));
-            }
             outcome.report.note_usage(completion.usage.clone(), || {
                 tokens::estimated_plain(&outcome.request_body, &body)
             });
@@ -174,49 +171,13 @@ impl LlmInterface for OpenAiCompatible {
     }
 }
 
-/// Returns why a completion has no output that a caller could read. `None` if it has some.
-fn why_unreadable(completion: &ChatCompletion) -> Option<&'static str> {
-    if completion.choices.is_empty() {
-        return Some("a completion without choices");
-    }
-    completion
-        .choices
-        .iter()
-        .all(is_empty)
-        .then_some("a completion without a message")
-}
-
 /// Decodes a complete response as a completion, and puts the paths of the parts that the completion leaves out into
-/// `dropped`. Returns the reason if the body is no response.
-fn decode_response(body: &[u8], dropped: &mut Vec<String>) -> Result<ChatCompletion, Cow<'static, str>> {
-    let response = Response::decode(body).map_err(|_| "the response cannot be read")?;
-    let response = Some(response).filter(|response| response.has("output"));
-    let response = response.ok_or("a response without output")?;
+/// `dropped`. Returns `None` if the body is no response, or has no output that a completion can contain.
+fn decode_response(body: &[u8], dropped: &mut Vec<String>) -> Option<ChatCompletion> {
+    let response = Response::decode(body).ok()?;
+    let response = Some(response).filter(|response| response.has("output"))?;
     *dropped = translate::dropped_from_response(&response);
-    translate::response_to_completion(response).map_err(|failed| failed.detail().into())
-}
-
-/// Returns whether a choice has neither output nor a reason why it has none.
-fn is_empty(choice: &Choice) -> bool {
-    let reason = choice.finish_reason.as_ref();
-    reason.is_none_or(|reason| reason.as_str().is_empty()) && !has_output(&choice.message)
-}
-
-/// Returns whether a member other than the role contains anything.
-fn has_output(message: &Message) -> bool {
-    let Ok(Value::Object(members)) = serde_json::to_value(message) else {
-        return true;
-    };
-    members.iter().any(|(name, value)| {
-        let is_empty = match value {
-            Value::Null => true,
-            Value::String(text) => text.is_empty(),
-            Value::Array(items) => items.is_empty(),
-            Value::Object(members) => members.is_empty(),
-            Value::Bool(_) | Value::Number(_) => false,
-        };
-        name != "role" && !is_empty
-    })
+    translate::response_to_completion(response).ok()
 }
 
 impl fmt::Debug for OpenAiCompatible {

@@ -138,7 +138,9 @@ async fn collect(mut events: RawEventStream, mut collector: EventCollector) -> R
             return Err(invalid(UNREADABLE_EVENT));
         }
     }
-    let document = collector.finish().filter(|_| events.view().has_content());
+    // An answer without content that was paid for is a document without output, which is not requested again.
+    let (view, document) = (events.view(), collector.finish());
+    let document = document.filter(|_| view.has_content() || view.usage().is_some());
     Ok(PlainAnswer {
         body: document.ok_or_else(|| invalid(WITHOUT_CONTENT))?.into(),
         converted: Some(Conversion::EventsToDocument),

@@ -25,6 +25,7 @@ use crate::report::CallReport;
 use crate::stream::{RawEvent, RawEventStream, UNREADABLE_EVENT};
 use crate::target::Target;
 use crate::tokens;
+use crate::unreadable;
 
 /// A complete, undecoded answer, and the report of the call.
 ///
@@ -123,16 +124,28 @@ pub(crate) async fn stream(
             request_body,
             ended: false,
         }),
-        AttemptResponse::Complete { .. } => Err(invalid_response("no stream".into(), report)),
+        AttemptResponse::Complete { body, .. } => {
+            Err(failed(unreadable::failure(target.format, &body), report))
+        }
     }
 }
 
 #[cold]
-pub(crate) fn invalid_response(reason: Cow<'static, str>, mut report: CallReport) -> Error {
+pub(crate) fn invalid_response(reason: Cow<'static, str>, report: CallReport) -> Error {
+    failed(
+        Failure::new(FailureKind::InvalidResponse).with_detail(reason),
+        report,
+    )
+}
+
+/// Returns the error of a call whose last attempt got a complete answer that cannot be used.
+#[cold]
+pub(crate) fn failed(mut failure: Failure, mut report: CallReport) -> Error {
     if let Some(attempt) = report.attempts.last_mut() {
-        attempt.failure = Some(FailureKind::InvalidResponse);
+        attempt.failure = Some(failure.kind);
+        failure.status = attempt.status;
+        failure.request_id.clone_from(&attempt.request_id);
     }
-    let failure = Failure::new(FailureKind::InvalidResponse).with_detail(reason);
     Error::from_failure(failure).with_report(report)
 }
 

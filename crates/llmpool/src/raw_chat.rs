@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::openai_compatible::OpenAiCompatible;
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
 use crate::raw::{self, CompleteAnswer, RawResponse, RawStream};
+use crate::unreadable;
 
 impl OpenAiCompatible {
     /// Sends an encoded request with default options: see [`raw_chat_with`](Self::raw_chat_with).
@@ -37,8 +38,12 @@ impl OpenAiCompatible {
     pub async fn raw_chat_with(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, false);
         let mut answer = raw::complete(self.target(), &request, options).await?;
-        if let Some(reason) = why_unreadable(self.target().format, &answer.body) {
-            return Err(raw::invalid_response(reason.into(), answer.report));
+        let format = self.target().format;
+        if !is_readable(format, &answer.body) {
+            return Err(raw::failed(
+                unreadable::failure(format, &answer.body),
+                answer.report,
+            ));
         }
         answer.note_usage(translate::parse_usage(&answer.body));
         let CompleteAnswer { body, report, .. } = answer;
@@ -58,8 +63,8 @@ impl OpenAiCompatible {
     }
 }
 
-/// Returns why `body` is no answer. `None` if it has output, or says why it has none.
-fn why_unreadable(format: ApiFormat, body: &Bytes) -> Option<&'static str> {
+/// Returns whether `body` is an answer that has output, or says why it has none.
+fn is_readable(format: ApiFormat, body: &Bytes) -> bool {
     match format {
         ApiFormat::ChatCompletions => {
             let event = SseEvent {
@@ -67,16 +72,8 @@ fn why_unreadable(format: ApiFormat, body: &Bytes) -> Option<&'static str> {
                 name: None,
             };
             let flags = StreamView::new(format).observe(&event).flags;
-            match flags {
-                _ if flags.content || flags.whole => None,
-                _ if flags.corrupt => Some("broken JSON"),
-                _ => Some("an answer without output"),
-            }
+            flags.content || flags.whole
         }
-        ApiFormat::Responses => match Response::decode(body) {
-            Ok(response) if response.has_readable_output() => None,
-            Ok(_) => Some("a response without output"),
-            Err(_) => Some("broken JSON"),
-        },
+        ApiFormat::Responses => Response::decode(body).is_ok_and(|response| response.has_readable_output()),
     }
 }

@@ -25,7 +25,7 @@ use crate::document_buffer::{DocumentBuffer, END_GRACE, USAGE_GRACE};
 use crate::report::Conversion;
 use crate::tokens::StreamPermit;
 use crate::transport::{Body, BodyError, MAX_DRAIN_BYTES, MAX_DRAIN_TIME};
-use crate::unstreamed_answer;
+use crate::unstreamed_answer::{self, Parts};
 
 /// The maximum size of one event, in bytes. A larger event ends the stream with an error.
 const MAX_EVENT_BYTES: usize = 16 << 20;
@@ -33,6 +33,8 @@ const MAX_EVENT_BYTES: usize = 16 << 20;
 pub(crate) const UNREADABLE_EVENT: &str = "an event cannot be read";
 /// Why an answer is invalid that has ended before any output of the model.
 pub(crate) const WITHOUT_CONTENT: &str = "the stream ended without content";
+/// Why an answer is invalid that came as a document and has nothing to make events from.
+const WITHOUT_OUTPUT: &str = "a document without choices or output";
 
 /// One event of a streamed answer, with its classification.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub(crate) struct RawEventStream {
     /// Events that follow before those of the decoder: made from a document or from a complete answer in an event.
     pending: VecDeque<SseEvent>,
     conversion: Option<Conversion>,
+    /// The document from which the events were made, if they were.
+    document: Option<Bytes>,
     /// Converts events that contain complete answers. `None` before the first of them.
     replay: Option<Box<AnswerReplay>>,
     /// Why the body ended early, if it did.
@@ -108,6 +112,7 @@ impl RawEventStream {
             input: Input::Unknown,
             pending: VecDeque::new(),
             conversion: None,
+            document: None,
             replay: None,
             lost: None,
             is_ended: false,
@@ -140,6 +145,11 @@ impl RawEventStream {
     /// Returns how the answer was converted so far.
     pub(crate) fn converted(&self) -> Option<Conversion> {
         self.conversion
+    }
+
+    /// Returns the document that came in place of events, if one did.
+    pub(crate) fn document(&self) -> Option<&Bytes> {
+        self.document.as_ref()
     }
 
     /// Returns what the events so far have revealed: whether content arrived, the usage, and whether the
@@ -253,8 +263,18 @@ impl RawEventStream {
                 {
                     return Err(error.failure());
                 }
-                self.pending = unstreamed_answer::events(self.view.api_format(), &document.finish())?.into();
                 self.conversion = Some(Conversion::DocumentToEvents);
+                self.pending = match unstreamed_answer::parts(&document.finish())? {
+                    Parts::Document(document) => {
+                        let document = self.document.insert(document);
+                        framing::document_to_events(self.view.api_format(), document)
+                            .ok_or_else(|| {
+                                Failure::new(FailureKind::InvalidResponse).with_detail(WITHOUT_OUTPUT)
+                            })?
+                            .into()
+                    }
+                    Parts::Events(events) => events.into(),
+                };
                 Ok(())
             }
             Input::Events if self.lost.is_none() => {

@@ -1,8 +1,7 @@
 //! Takes apart the body of an answer that has arrived completely.
 
 use bytes::Bytes;
-use llmpool_core::api_format::ApiFormat;
-use llmpool_core::failure::{Failure, FailureKind, classify_in_stream};
+use llmpool_core::failure::{Failure, classify_in_stream};
 use llmpool_core::framing;
 use llmpool_core::provider_error::find_error_in_success;
 use llmpool_core::sse::{SseDecoder, SseEvent};
@@ -72,14 +71,4 @@ fn decoded(body: &Bytes) -> Vec<SseEvent> {
     }
     events.extend(decoder.take_unfinished());
     events
-}
-
-/// Returns the events of an answer. Fails as [`parts`] does.
-pub(crate) fn events(format: ApiFormat, body: &Bytes) -> Result<Vec<SseEvent>, Failure> {
-    match parts(body)? {
-        Parts::Document(document) => framing::document_to_events(format, &document).ok_or_else(|| {
-            Failure::new(FailureKind::InvalidResponse).with_detail("a document without choices or output")
-        }),
-        Parts::Events(events) => Ok(events),
-    }
 }

@@ -144,7 +144,7 @@ async fn completion_without_a_message_is_an_error() {
         for stream in [false, true] {
             let error = failure_of(ApiFormat::ChatCompletions, stream, answer(200, "", &body)).await;
             assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
-            assert!(stream || error.to_string().contains(detail), "{error}");
+            assert!(error.to_string().contains(detail), "{error}");
         }
         let bytes = answer(200, "", &body);
         let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
@@ -152,7 +152,7 @@ async fn completion_without_a_message_is_an_error() {
         let raw = target(&script, ApiFormat::ChatCompletions)
             .raw_chat(request)
             .await;
-        assert!(raw.unwrap_err().to_string().contains("without output"), "{body}");
+        assert!(raw.unwrap_err().to_string().contains(detail), "{body}");
     }
 }
 
@@ -187,4 +187,156 @@ async fn message_without_text_is_an_answer_if_it_has_ended() {
     let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
     let target = target(&script, ApiFormat::ChatCompletions);
     assert_eq!(target.chat(&ChatRequest::user("hi")).await.unwrap().text(), "");
+}
+
+/// Returns the errors of a plain and a streamed call that are answered with `bytes`, typed and raw, and the number of
+/// requests of all four.
+async fn failures(api: ApiFormat, bytes: &[u8]) -> (Vec<Error>, usize) {
+    let bytes = bytes.to_vec();
+    let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+    let (target, request) = (target(&script, api), ChatRequest::user("hi"));
+    let body = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let errors = vec![
+        target.chat(&request).await.unwrap_err(),
+        target.chat_stream(&request).await.unwrap_err(),
+        target.raw_chat(body(r#"{"model":"m"}"#)).await.unwrap_err(),
+        target
+            .raw_chat_stream(body(r#"{"model":"m","stream":true}"#))
+            .await
+            .unwrap_err(),
+    ];
+    (errors, script.requests())
+}
+
+#[tokio::test(start_paused = true)]
+async fn billed_answer_without_output_is_bought_once() {
+    use ApiFormat::{ChatCompletions, Responses};
+    let usage = json!({"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3});
+    let empty = json!({"id": "c", "object": "chat.completion", "choices": [], "usage": usage}).to_string();
+    let chunk = json!({"choices": [], "usage": usage}).to_string();
+    let role = json!({"choices": [{"index": 0, "delta": {"role": "assistant"}}]}).to_string();
+    let done = || "[DONE]".to_owned();
+    for (api, bytes, detail) in [
+        (
+            ChatCompletions,
+            answer(200, "", &empty),
+            "a completion without choices",
+        ),
+        (
+            ChatCompletions,
+            answer(200, "", r#"{"choices":[{}]}"#),
+            "a completion without a message",
+        ),
+        (
+            ChatCompletions,
+            answer(200, "", "{}"),
+            "a completion without choices",
+        ),
+        (Responses, support::completion("ok"), "a response without output"),
+        (
+            Responses,
+            answer(200, "", r#"{"output_text":"ok"}"#),
+            "a response without output",
+        ),
+        (
+            Responses,
+            answer(200, "", &response(&json!([])).to_string()),
+            "a response without output",
+        ),
+        (
+            ChatCompletions,
+            stream_of(&[chunk.clone(), done()]),
+            "a completion without choices",
+        ),
+        (
+            ChatCompletions,
+            stream_of(&[role, chunk, done()]),
+            "a completion without a message",
+        ),
+        (
+            Responses,
+            stream_of(&[completed(&json!([]))]),
+            "a response without output",
+        ),
+    ] {
+        let (errors, requests) = failures(api, &bytes).await;
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        for error in &errors {
+            assert_eq!(
+                error.kind(),
+                ErrorKind::Attempt(FailureKind::InvalidResponse),
+                "{error}"
+            );
+        }
+        assert!(
+            texts.iter().all(|text| text.contains(detail)),
+            "{detail}: {texts:#?}"
+        );
+        assert_eq!(requests, 4, "one for each call: {texts:#?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn prompt_that_a_filter_blocked_is_named() {
+    let filter = |filtered: bool| json!([{"prompt_index": 0, "content_filter_results": {"violence": {"filtered": filtered, "severity": "high"}}}]);
+    for (filtered, kind) in [
+        (true, FailureKind::ContentFilter),
+        (false, FailureKind::InvalidResponse),
+    ] {
+        let body =
+            json!({"choices": [], "prompt_filter_results": filter(filtered), "usage": {"total_tokens": 3}})
+                .to_string();
+        for bytes in [
+            answer(200, "", &body),
+            stream_of(&[body.clone(), "[DONE]".to_owned()]),
+        ] {
+            let (errors, requests) = failures(ApiFormat::ChatCompletions, &bytes).await;
+            for error in &errors {
+                assert_eq!(error.kind(), ErrorKind::Attempt(kind), "{error}");
+                assert_eq!(
+                    error.to_string().contains("blocked by content filter"),
+                    filtered,
+                    "{error}"
+                );
+            }
+            assert_eq!(requests, 4);
+        }
+    }
+}
+
+/// A raw call for a response that runs in the background returns it.
+#[tokio::test(start_paused = true)]
+async fn response_that_is_not_finished_is_requested_once() {
+    for status in ["queued", "in_progress"] {
+        let body = json!({"id": "r", "object": "response", "status": status, "output": []}).to_string();
+        for stream in [false, true] {
+            let bytes = answer(200, "", &body);
+            let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+            let (target, request) = (target(&script, ApiFormat::Responses), ChatRequest::user("hi"));
+            let error = if stream {
+                target.chat_stream(&request).await.unwrap_err()
+            } else {
+                target.chat(&request).await.unwrap_err()
+            };
+            assert!(
+                error.to_string().contains("the response is not finished"),
+                "{error}"
+            );
+            assert_eq!(script.requests(), 1);
+        }
+    }
+}
+
+/// A stream that no usage says is paid for may be repeated.
+#[tokio::test(start_paused = true)]
+async fn empty_stream_without_usage_is_requested_again() {
+    for sent in [
+        &["[DONE]"][..],
+        &[r#"{"choices":[]}"#, "[DONE]"],
+        &[r#"{"choices":[]}"#],
+    ] {
+        let sent: Vec<String> = sent.iter().map(|data| (*data).to_owned()).collect();
+        let (_, requests) = failures(ApiFormat::ChatCompletions, &stream_of(&sent)).await;
+        assert_eq!(requests, 8, "{sent:?}");
+    }
 }

@@ -42,7 +42,7 @@ impl EventCollector {
         Ok(())
     }
 
-    /// Returns the complete answer as JSON. `None` if no event contained a part of an answer.
+    /// Returns the complete answer as JSON. `None` if no event contained a part of an answer or its usage.
     pub fn finish(self) -> Option<Vec<u8>> {
         match self.0 {
             Answer::Chat(chat) => {
@@ -52,8 +52,8 @@ impl EventCollector {
                     .into_iter()
                     .for_each(|chunk| assembler.push(chunk));
                 let completion = assembler.finish();
-                let has_choices = !completion.choices.is_empty();
-                has_choices.then(|| serde_json::to_vec(&completion).ok())?
+                let is_answer = !completion.choices.is_empty() || completion.usage.is_some();
+                is_answer.then(|| serde_json::to_vec(&completion).ok())?
             }
             Answer::Response(assembler) => serde_json::to_vec(&assembler.finish()?).ok(),
         }
