@@ -132,7 +132,12 @@ fn event_stream(body: Option<Body>, view: StreamView, deadlines: &CallDeadlines)
 async fn collect(mut events: RawEventStream, mut collector: EventCollector) -> Result<PlainAnswer, Failure> {
     let invalid = |detail| Failure::new(FailureKind::InvalidResponse).with_detail(detail);
     while let Some(event) = events.next_event().await {
-        let pushed = collector.push(&event?.event.data);
+        let event = event?;
+        // An error is passed on as an event only after a complete answer.
+        if event.flags.error {
+            continue;
+        }
+        let pushed = collector.push(&event.event.data);
         // After a complete answer, an unreadable event takes nothing away.
         if pushed.is_err() && !events.view().is_complete() {
             return Err(invalid(UNREADABLE_EVENT));

@@ -160,12 +160,13 @@ impl RawStream {
         &self.report
     }
 
-    /// Polls for the next event. Skips the events whose data is not JSON: `[DONE]`, blank ones, and unreadable ones
-    /// after the answer is complete.
+    /// Polls for the next event. Skips the events whose data is not JSON: `[DONE]` and blank ones. After the answer is
+    /// complete, also skips errors and unreadable events.
     pub(crate) fn poll_json(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<RawEvent, Error>>> {
         loop {
             match ready!(self.poll_event(cx)) {
-                Some(Ok(event)) if event.flags.done || event.flags.blank => {}
+                // An error is passed on as an event only after a complete answer.
+                Some(Ok(event)) if event.flags.done || event.flags.blank || event.flags.error => {}
                 Some(Ok(event)) if event.flags.corrupt && self.events.view().is_complete() => {}
                 event => return Poll::Ready(event),
             }

@@ -310,7 +310,8 @@ impl RawEventStream {
     fn classify(&mut self, event: SseEvent) -> Option<Result<RawEvent, Failure>> {
         let observation = self.view.observe(&event);
         let flags = observation.flags;
-        if flags.error {
+        // After a complete answer, an error takes nothing away: a proxy could not record the usage, for example.
+        if flags.error && !(self.view.is_complete() && self.view.has_content()) {
             let error = ProviderError::parse(&event.data).unwrap_or_default();
             return Some(Err(self.closed(classify_in_stream(&error))));
         }

@@ -14,15 +14,14 @@ pub(crate) enum Parts {
     Events(Vec<SseEvent>),
 }
 
-/// Takes the body of an answer apart. Fails if a document reports an error, or if there is nothing to read.
+/// Takes the body of an answer apart. Fails if the first document reports an error, or if there is nothing to read.
 pub(crate) fn parts(body: &Bytes) -> Result<Parts, Failure> {
     let documents = framing::documents(body);
-    // A list is no document, but may be a list of errors.
     let error = match &documents[..] {
+        // A list is no document, but may be a list of errors.
         [] => find_error_in_success(body),
-        documents => documents
-            .iter()
-            .find_map(|document| find_error_in_success(document)),
+        // Whether an error in a later document matters depends on those before it, as in a stream.
+        [first, ..] => find_error_in_success(first),
     };
     if let Some(error) = error {
         return Err(classify_in_stream(&error));

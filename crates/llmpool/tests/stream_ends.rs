@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use llmpool::chat::{ChatCompletion, ChatRequest};
 use llmpool::{
-    ApiKeyPool, ChatStream, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible, TargetSettings,
-    UsageSource,
+    ApiFormat, ApiKeyPool, ChatStream, ErrorKind, FailureKind, LlmInterface, OpenAiCompatible,
+    TargetSettings, UsageSource,
 };
-use support::{Action, STREAM_HEAD, ScriptedProvider, chunk_json, events, recorded, stream_of};
+use support::{
+    Action, COMPLETION, STREAM_HEAD, ScriptedProvider, answer, chunk_json, events, recorded, stream_of,
+};
 use tokio::time::Instant;
 
 const BODY_END: &[u8] = b"0\r\n\r\n";
@@ -316,4 +319,78 @@ async fn stream_may_be_dropped_outside_of_the_runtime() {
     {}
     std::thread::spawn(move || drop(stream)).join().unwrap();
     assert_eq!(target.key_status()[0].in_flight, 0);
+}
+
+/// Such as that of a proxy that could not record the usage.
+#[tokio::test(start_paused = true)]
+async fn error_event_after_a_complete_answer_loses_nothing() {
+    let error = r#"{"error":{"message":"failed to record usage"}}"#;
+    for (at, ends_well) in [(6, true), (5, true), (4, true), (3, false)] {
+        let mut sent = recorded();
+        sent.insert(at.min(sent.len() - 1), error.to_owned());
+        let bytes = stream_of(&sent);
+        let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+        let settings = TargetSettings {
+            max_retries: 2,
+            ..TargetSettings::default()
+        };
+        let (target, request) = (built(&script, settings), ChatRequest::user("hi"));
+        let stream = target.chat_stream(&request).await.unwrap();
+        let streamed = stream.into_response().await;
+        assert_eq!(streamed.is_ok(), ends_well, "{at}");
+        assert_eq!(script.requests(), 1, "{at}");
+        let plain = target.chat(&request).await;
+        assert_eq!(plain.is_ok(), ends_well, "{at}");
+        assert_eq!(script.requests(), if ends_well { 2 } else { 4 }, "{at}");
+        for answer in [streamed, plain].into_iter().flatten() {
+            assert_eq!(answer.text(), "Hello world");
+            assert_eq!(answer.report.usage_source, UsageSource::Provider);
+        }
+        let body = Bytes::from_static(br#"{"model":"m","stream":true}"#);
+        let mut raw = target.raw_chat_stream(body).await.unwrap();
+        let mut data = Vec::new();
+        while let Some(Ok(event)) = raw.next().await {
+            data.push(String::from_utf8(event.event.data.to_vec()).unwrap());
+        }
+        let expected = if ends_well { &sent[..] } else { &sent[..at] };
+        assert_eq!(data, expected, "raw streams pass it on");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn error_after_a_complete_answer_loses_nothing_in_any_framing() {
+    let error = r#"{"error":{"message":"failed to record usage"}}"#;
+    let part = r#"{"type":"output_text","text":"ok","annotations":[]}"#;
+    let message = format!(r#"{{"type":"message","id":"m","role":"assistant","content":[{part}]}}"#);
+    let response = format!(r#"{{"id":"r","object":"response","status":"completed","output":[{message}]}}"#);
+    let completed = format!(r#"{{"type":"response.completed","response":{response}}}"#);
+    let failed = r#"{"type":"error","code":"server_error","message":"m"}"#;
+    let lines = |first: &str, second: &str| answer(200, "", &format!("{first}\n{second}\n"));
+    for (api, bytes, is_read) in [
+        (ApiFormat::ChatCompletions, lines(COMPLETION, error), true),
+        (ApiFormat::ChatCompletions, lines(error, COMPLETION), false),
+        (ApiFormat::Responses, lines(&response, error), true),
+        (
+            ApiFormat::Responses,
+            stream_of(&[completed, failed.to_owned()]),
+            true,
+        ),
+    ] {
+        let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+        let settings = TargetSettings {
+            api,
+            max_retries: 0,
+            ..TargetSettings::default()
+        };
+        let (target, request) = (built(&script, settings), ChatRequest::user("hi"));
+        let plain = target.chat(&request).await;
+        let streamed = match target.chat_stream(&request).await {
+            Ok(stream) => stream.into_response().await,
+            Err(error) => Err(error),
+        };
+        for answer in [plain, streamed] {
+            assert_eq!(answer.is_ok(), is_read, "{api:?}: {answer:?}");
+            assert!(answer.is_err() || answer.unwrap().text() == "ok");
+        }
+    }
 }

@@ -178,6 +178,10 @@ impl StreamView {
             facts.flags.corrupt = false;
             facts.flags.error = true;
         }
+        if facts.flags.error {
+            // An error completes no answer. What was complete before stays complete.
+            (facts.choices, facts.finished, facts.terminal) = (0, 0, false);
+        }
         facts
     }
 
