@@ -394,3 +394,24 @@ async fn error_after_a_complete_answer_loses_nothing_in_any_framing() {
         }
     }
 }
+
+/// The chunk with the usage and no choices is the last one of a stream.
+#[tokio::test(start_paused = true)]
+async fn provider_that_ignores_the_number_of_choices_ends_with_the_usage() {
+    let choice = |index: u32, finish: &str| {
+        format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"ok"}},"finish_reason":{finish}}}]}}"#)
+    };
+    let usage = r#"{"choices":[],"usage":{"total_tokens":9}}"#;
+    let (first, second) = (choice(0, r#""stop""#), choice(1, "null"));
+    let idle = Some(ErrorKind::Attempt(FailureKind::IdleTimeout));
+    for (sent, outcome, elapsed) in [
+        (&[&*first, usage][..], None, 200),
+        (&[&first, usage, &second], idle, 60_000),
+        (&[&second, usage], idle, 60_000),
+    ] {
+        let started = Instant::now();
+        let (kind, _) = two_choices(sent, false).await;
+        assert_eq!(kind, outcome, "{sent:?}");
+        assert_eq!(started.elapsed().as_millis(), elapsed, "{sent:?}");
+    }
+}

@@ -25,6 +25,8 @@ pub struct StreamView {
     /// from 127 on share bit 127.
     pub(super) choices: u128,
     pub(super) finished: u128,
+    /// The choices that had appeared before the last usage, if it came without choices. Such a chunk is the last one.
+    choices_before_usage: u128,
     has_terminal_event: bool,
     done: bool,
     content: bool,
@@ -135,7 +137,8 @@ impl StreamView {
 
     /// Returns whether the stream ended properly: with `[DONE]`, with the last event of a response
     /// (`response.completed` or `response.incomplete`), or with a finish reason for every choice that the
-    /// request asked for.
+    /// request asked for. A chunk with the usage and no choices is also an end if each choice so far has a finish
+    /// reason, since some providers send fewer choices than the request asks for.
     pub fn is_complete(&self) -> bool {
         self.done || self.has_terminal_event || self.has_all_choices()
     }
@@ -143,7 +146,8 @@ impl StreamView {
     fn has_all_choices(&self) -> bool {
         // A set of more than 127 choices is full from the 128th on.
         let requested = self.requested_choices.clamp(1, u128::BITS);
-        self.choices == self.finished && self.finished.count_ones() >= requested
+        let are_all = || self.finished.count_ones() >= requested || self.choices_before_usage == self.choices;
+        self.choices == self.finished && self.choices != 0 && are_all()
     }
 
     /// Returns whether `[DONE]` has arrived.
@@ -205,6 +209,7 @@ impl StreamView {
         self.content |= facts.flags.content;
         self.output.add(facts.output_bytes);
         if facts.usage.is_some() {
+            self.choices_before_usage = if facts.flags.usage_only { self.choices } else { 0 };
             self.usage = facts.usage;
         }
     }
