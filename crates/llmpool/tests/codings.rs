@@ -455,3 +455,101 @@ async fn stream_of_a_plain_document_and_its_opposite_are_decoded() {
         );
     }
 }
+
+/// Returns the response of a server that names no content coding, or names one as a transfer coding.
+fn unnamed(status: u16, transfer: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ntransfer-encoding: {transfer}\r\n\r\n{:x}\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body, b"\r\n0\r\n\r\n"].concat()
+}
+
+#[tokio::test(start_paused = true)]
+async fn coding_that_the_head_does_not_name_is_found() {
+    let events: String = recorded()
+        .iter()
+        .map(|event| format!("data: {event}\n\n"))
+        .collect();
+    for format in [Format::Gzip, Format::Zstd] {
+        for transfer in ["chunked", "gzip, chunked"] {
+            for (streamed, body, text) in [
+                (false, COMPLETION, "ok"),
+                (true, COMPLETION, "ok"),
+                (true, &events, "Hello world"),
+                (false, &events, "Hello world"),
+            ] {
+                let bytes = unnamed(200, transfer, &encoded(format, body.as_bytes()));
+                let (outcome, requests) = call(streamed, bytes).await;
+                assert_eq!((&*outcome.unwrap().text(), requests), (text, 1), "{format:?}");
+            }
+        }
+        let body = r#"{"error":{"message":"m","code":"insufficient_quota"}}"#;
+        let (error, _) = failure_of(false, unnamed(429, "chunked", &encoded(format, body.as_bytes()))).await;
+        assert_eq!(error.report().attempts[0].failure, Some(FailureKind::NoQuota));
+        let bomb = encoded(format, &vec![b' '; 8 << 20]);
+        let (error, requests) = failure_of(true, unnamed(200, "chunked", &bomb)).await;
+        assert_eq!((error.kind(), requests), (UNUSABLE, 1), "{format:?}: {error}");
+        assert!(error.to_string().contains("more than 100 times"), "{error}");
+    }
+}
+
+/// The first bytes may come one at a time.
+#[tokio::test(start_paused = true)]
+async fn coding_is_found_however_its_first_bytes_are_cut() {
+    for format in [Format::Gzip, Format::Zstd] {
+        let body = encoded(format, COMPLETION.as_bytes());
+        let cut = |piece: &[u8]| [format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat();
+        for length in 1..5 {
+            let (first, rest) = body.split_at(length);
+            let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+            let parts = (
+                [&head[..], &cut(first)].concat(),
+                [&cut(rest)[..], b"0\r\n\r\n"].concat(),
+            );
+            let script =
+                ScriptedProvider::new(move |_, _| Action::SendInTwo(parts.0.clone(), PAUSE, parts.1.clone()));
+            let answer = target(&script).chat(&ChatRequest::user("hi")).await.unwrap();
+            assert_eq!((&*answer.text(), script.requests()), ("ok", 1), "{format:?}");
+        }
+    }
+    for text in ["(", "\x1f", "(\u{b5}", "(no)", "\x1f(no)"] {
+        let (error, requests) = failure_of(true, unnamed(200, "chunked", text.as_bytes())).await;
+        assert_eq!((error.kind(), requests), (UNUSABLE, 1), "{text:?}");
+        assert!(error.to_string().contains("plain text"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn coding_that_is_named_twice_is_undone_once() {
+    for (coding, format) in [
+        ("gzip, gzip", Format::Gzip),
+        ("gzip\r\ncontent-encoding: x-gzip", Format::Gzip),
+        ("zstd, zstd", Format::Zstd),
+    ] {
+        let once = encoded(format, COMPLETION.as_bytes());
+        for streamed in [false, true] {
+            let (outcome, requests) = call(streamed, response(200, coding, &once)).await;
+            assert_eq!((&*outcome.unwrap().text(), requests), ("ok", 1), "{coding}");
+            let (error, requests) =
+                failure_of(streamed, response(200, coding, &encoded(format, &once))).await;
+            assert_eq!((error.kind(), requests), (UNUSABLE, 1), "{coding}: {error}");
+            assert!(error.to_string().contains("two content codings ("), "{error}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn utf_16_is_named() {
+    let encode = |order: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        let text = format!("\u{feff}{COMPLETION}");
+        text.encode_utf16().flat_map(order).collect()
+    };
+    for body in [encode(u16::to_le_bytes), encode(u16::to_be_bytes)] {
+        for streamed in [false, true] {
+            let (error, requests) = failure_of(streamed, unnamed(200, "chunked", &body)).await;
+            assert_eq!((error.kind(), requests), (UNUSABLE, 1), "{error}");
+            assert!(error.to_string().contains("UTF-16 text"), "{error}");
+        }
+    }
+}

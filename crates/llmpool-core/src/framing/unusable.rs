@@ -28,6 +28,7 @@ pub fn unusable(answer: &[u8]) -> Failure {
         },
         Some(Framing::Page) => failure("an XML document"),
         _ if content.starts_with(b"{") => incomplete("broken JSON"),
+        _ if answer.starts_with(b"\xff\xfe") || answer.starts_with(b"\xfe\xff") => failure("UTF-16 text"),
         _ if serde_json::from_slice::<IgnoredAny>(content).is_ok() => {
             failure("a JSON value that is not an object")
         }

@@ -13,7 +13,7 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use llmpool_core::failure::{Failure, FailureKind};
 
-use super::coding::{BodyDecoder, CodingError};
+use super::coding::{self, BodyDecoder, CodingError, Recognised};
 use super::connection::{Connection, SendError};
 use super::party::Party;
 use super::pool::ConnectionPool;
@@ -35,13 +35,16 @@ pub(crate) fn send(
     async move {
         let (response, connection) = sending.await?;
         let (head, incoming) = response.into_parts();
-        let decoder = BodyDecoder::new(&head.headers);
+        let coding = match BodyDecoder::new(&head.headers) {
+            None => BodyCoding::Unnamed(Bytes::new()),
+            Some(decoder) => BodyCoding::Coded(decoder),
+        };
         let raw = RawBody {
             incoming,
             connection: Some(connection),
             pool,
         };
-        let body = Body { raw, decoder };
+        let body = Body { raw, coding };
         Ok((head, body))
     }
 }
@@ -51,8 +54,16 @@ pub(crate) fn send(
 /// [`Body::drain_in_background`].
 pub(crate) struct Body {
     raw: RawBody,
-    /// Undoes the content coding. `None` if there is none.
-    decoder: Option<Box<BodyDecoder>>,
+    coding: BodyCoding,
+}
+
+/// The content coding of a body.
+enum BodyCoding {
+    /// The body is passed on as it is.
+    Plain,
+    /// The head names no coding. Contains the bytes so far, which are too few to tell whether there is one.
+    Unnamed(Bytes),
+    Coded(Box<BodyDecoder>),
 }
 
 /// The body of a response as it was sent.
@@ -89,10 +100,30 @@ impl Body {
     /// Polls for the next bytes of the body. At the end of the body, puts the connection back into its pool
     /// and returns `None`.
     pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        match self.decoder {
-            None => self.raw.poll_data(cx),
-            Some(_) => self.poll_decoded(cx),
+        match &self.coding {
+            BodyCoding::Plain => self.raw.poll_data(cx),
+            BodyCoding::Unnamed(begun) if begun.is_empty() => {
+                let data = ready!(self.raw.poll_data(cx));
+                match &data {
+                    Some(Ok(piece)) if coding::may_be_coded(piece) => self.poll_begun(cx, piece.clone()),
+                    Some(Ok(piece)) => {
+                        if !piece.is_empty() {
+                            self.coding = BodyCoding::Plain;
+                        }
+                        Poll::Ready(data)
+                    }
+                    _ => Poll::Ready(data),
+                }
+            }
+            BodyCoding::Unnamed(_) | BodyCoding::Coded(_) => self.poll_decoded(cx),
         }
+    }
+
+    /// Goes on with a body whose first bytes are those of a coding, or may be.
+    #[cold]
+    fn poll_begun(&mut self, cx: &mut Context<'_>, begun: Bytes) -> Poll<Option<Result<Bytes, BodyError>>> {
+        self.coding = BodyCoding::Unnamed(begun);
+        self.poll_decoded(cx)
     }
 
     #[cold]
@@ -105,23 +136,46 @@ impl Body {
     }
 
     fn poll_decoder(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        while let Some(decoder) = &mut self.decoder {
-            if let Some(piece) = decoder.next_piece()? {
-                return Poll::Ready(Some(Ok(piece)));
-            }
-            match ready!(self.raw.poll_data(cx)?) {
-                Some(piece) if decoder.is_text(&piece) => {
-                    self.decoder = None;
-                    return Poll::Ready(Some(Ok(piece)));
-                }
-                Some(piece) => decoder.push(piece)?,
-                None => {
-                    decoder.finish()?;
-                    return Poll::Ready(None);
+        loop {
+            match &mut self.coding {
+                BodyCoding::Plain => return self.raw.poll_data(cx),
+                BodyCoding::Unnamed(begun) => match BodyDecoder::recognise(begun) {
+                    Recognised::Coded(mut decoder) => {
+                        decoder.push(std::mem::take(begun))?;
+                        self.coding = BodyCoding::Coded(decoder);
+                    }
+                    Recognised::Plain => {
+                        let begun = std::mem::take(begun);
+                        self.coding = BodyCoding::Plain;
+                        return Poll::Ready(Some(Ok(begun)));
+                    }
+                    Recognised::Undecided => match ready!(self.raw.poll_data(cx)?) {
+                        Some(piece) => *begun = [&begun[..], &piece].concat().into(),
+                        None => {
+                            let begun = std::mem::take(begun);
+                            self.coding = BodyCoding::Plain;
+                            return Poll::Ready(Some(Ok(begun)));
+                        }
+                    },
+                },
+                BodyCoding::Coded(decoder) => {
+                    if let Some(piece) = decoder.next_piece()? {
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
+                    match ready!(self.raw.poll_data(cx)?) {
+                        Some(piece) if decoder.is_text(&piece) => {
+                            self.coding = BodyCoding::Plain;
+                            return Poll::Ready(Some(Ok(piece)));
+                        }
+                        Some(piece) => decoder.push(piece)?,
+                        None => {
+                            decoder.finish()?;
+                            return Poll::Ready(None);
+                        }
+                    }
                 }
             }
         }
-        self.raw.poll_data(cx)
     }
 
     /// Returns the next bytes of the body if they have already arrived.

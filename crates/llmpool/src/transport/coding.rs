@@ -1,7 +1,8 @@
 //! The content coding of a body: which one its head names, and why a body cannot be decoded.
 //!
-//! Requests ask for `identity`. Some servers and proxies compress all the same, and some name a coding that they do
-//! not use. Therefore the first byte decides whether a body is decoded: text is passed on as it is.
+//! Requests ask for `identity`. Some servers and proxies compress all the same, some name a coding that they do not use,
+//! and some name none. Therefore the first bytes decide whether a body is decoded: text is passed on as it is, and gzip and
+//! zstd are recognised by their magic numbers, with which no JSON and no event stream begins.
 
 #[cfg(feature = "codings")]
 mod brotli;
@@ -47,6 +48,31 @@ fn named(headers: &HeaderMap) -> Option<Result<Coding, CodingError>> {
     }
 }
 
+/// Returns the coding of all `names`, if it is one whose magic number shows how often a body is encoded.
+fn only_coding(names: &[String]) -> Option<Coding> {
+    let coding = Coding::from_name(names.first()?)?;
+    let is_only = names.iter().all(|name| Coding::from_name(name) == Some(coding));
+    let has_magic = MAGIC_NUMBERS.iter().any(|(known, _)| *known == coding);
+    (is_only && has_magic).then_some(coding)
+}
+
+/// The codings with a magic number, and this number.
+const MAGIC_NUMBERS: [(Coding, &[u8]); 2] =
+    [(Coding::Gzip, b"\x1f\x8b"), (Coding::Zstd, b"\x28\xb5\x2f\xfd")];
+
+/// Returns whether a body that begins with `piece` may have a coding that its head does not name.
+pub(super) fn may_be_coded(piece: &[u8]) -> bool {
+    matches!(piece.first(), Some(0x1f | 0x28))
+}
+
+/// What the first bytes of a body show whose head names no coding.
+pub(super) enum Recognised {
+    Coded(Box<BodyDecoder>),
+    Plain,
+    /// More bytes are needed.
+    Undecided,
+}
+
 /// Returns whether a body with this first byte is text, although its head names a coding.
 fn is_text(named: &Result<Coding, CodingError>, first: u8) -> bool {
     match named {
@@ -64,6 +90,8 @@ fn is_text(named: &Result<Coding, CodingError>, first: u8) -> bool {
 /// Undoes the content coding of one body.
 pub(super) struct BodyDecoder {
     named: Result<Coding, CodingError>,
+    /// The names, if the head names the same coding several times. Most such bodies are encoded once.
+    repeated: Option<Vec<String>>,
     /// `None` before the first byte.
     decoder: Option<Decoder>,
 }
@@ -71,8 +99,36 @@ pub(super) struct BodyDecoder {
 impl BodyDecoder {
     /// Creates the decoder for the body of a response with these headers. Returns `None` if the body has no coding.
     pub(super) fn new(headers: &HeaderMap) -> Option<Box<Self>> {
-        let named = named(headers)?;
-        Some(Box::new(Self { named, decoder: None }))
+        let mut named = named(headers)?;
+        let mut repeated = None;
+        if let Err(CodingError::Several(names)) = &named
+            && let Some(coding) = only_coding(names)
+        {
+            repeated = Some(names.clone());
+            named = Ok(coding);
+        }
+        Some(Box::new(Self {
+            named,
+            repeated,
+            decoder: None,
+        }))
+    }
+
+    /// Recognises the coding of a body whose head names none.
+    pub(super) fn recognise(begun: &[u8]) -> Recognised {
+        for (coding, magic) in MAGIC_NUMBERS {
+            if begun.starts_with(magic) {
+                return Recognised::Coded(Box::new(Self {
+                    named: Ok(coding),
+                    repeated: None,
+                    decoder: None,
+                }));
+            }
+            if magic.starts_with(begun) {
+                return Recognised::Undecided;
+            }
+        }
+        Recognised::Plain
     }
 
     /// Returns whether the body is text that needs no decoder. `piece` is the next piece of the body.
@@ -97,7 +153,14 @@ impl BodyDecoder {
 
     /// Returns the next decoded piece. Returns `None` if more of the encoded body is needed for it.
     pub(super) fn next_piece(&mut self) -> Result<Option<Bytes>, CodingError> {
-        self.decoder.as_mut().map_or(Ok(None), Decoder::next_piece)
+        let piece = self.decoder.as_mut().map_or(Ok(None), Decoder::next_piece)?;
+        if let Some(piece) = &piece
+            && let Some(names) = self.repeated.take()
+            && MAGIC_NUMBERS.iter().any(|(_, magic)| piece.starts_with(magic))
+        {
+            return Err(CodingError::Several(names));
+        }
+        Ok(piece)
     }
 
     /// Checks that the encoded body may end here.
