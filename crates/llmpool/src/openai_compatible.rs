@@ -132,16 +132,17 @@ impl LlmInterface for OpenAiCompatible {
                 return Err(raw::invalid_response("a stream".into(), outcome.report));
             };
             let decoded = match self.target.format {
-                ApiFormat::ChatCompletions => ChatCompletion::decode(&body).ok(),
+                ApiFormat::ChatCompletions => ChatCompletion::decode(&body).map_err(drop),
                 ApiFormat::Responses => decode_response(&body, &mut outcome.report.dropped_output),
             };
+            let fail = |report| raw::failed(unreadable::failure(self.target.format, &body), report);
             let completion = match decoded {
-                Some(completion) if unreadable::why_unreadable(&completion).is_none() => completion,
-                _ => {
-                    let failure = unreadable::failure(self.target.format, &body);
-                    return Err(raw::failed(failure, outcome.report));
-                }
+                Ok(completion) => completion,
+                Err(()) => return Err(fail(outcome.report)),
             };
+            if unreadable::why_unreadable(&completion).is_some() {
+                return Err(fail(outcome.report));
+            }
             outcome.report.note_usage(completion.usage.clone(), || {
                 tokens::estimated_plain(&outcome.request_body, &body)
             });
@@ -172,12 +173,14 @@ impl LlmInterface for OpenAiCompatible {
 }
 
 /// Decodes a complete response as a completion, and puts the paths of the parts that the completion leaves out into
-/// `dropped`. Returns `None` if the body is no response, or has no output that a completion can contain.
-fn decode_response(body: &[u8], dropped: &mut Vec<String>) -> Option<ChatCompletion> {
-    let response = Response::decode(body).ok()?;
-    let response = Some(response).filter(|response| response.has("output"))?;
+/// `dropped`. Fails if the body is no response, or has no output that a completion can contain.
+fn decode_response(body: &[u8], dropped: &mut Vec<String>) -> Result<ChatCompletion, ()> {
+    let response = Response::decode(body).map_err(drop)?;
+    let response = Some(response)
+        .filter(|response| response.has("output"))
+        .ok_or(())?;
     *dropped = translate::dropped_from_response(&response);
-    translate::response_to_completion(response).ok()
+    translate::response_to_completion(response).map_err(drop)
 }
 
 impl fmt::Debug for OpenAiCompatible {

@@ -33,12 +33,10 @@ pub(crate) fn send(
 ) -> impl Future<Output = Result<(response::Parts, Body), SendError>> {
     let sending = connection.send(request);
     async move {
-        let (response, connection) = sending.await?;
+        let (response, mut connection) = sending.await?;
         let (head, incoming) = response.into_parts();
-        let coding = match BodyDecoder::new(&head.headers) {
-            None => BodyCoding::Unnamed(Bytes::new()),
-            Some(decoder) => BodyCoding::Coded(decoder),
-        };
+        let coding = BodyDecoder::new(&head.headers).map(|decoder| Box::new(BodyCoding::Coded(decoder)));
+        connection.body_has_begun = coding.is_some();
         let raw = RawBody {
             incoming,
             connection: Some(connection),
@@ -54,16 +52,15 @@ pub(crate) fn send(
 /// [`Body::drain_in_background`].
 pub(crate) struct Body {
     raw: RawBody,
-    coding: BodyCoding,
+    /// `None` if the body is passed on as it is. Boxed, since few bodies have a coding and all are moved.
+    coding: Option<Box<BodyCoding>>,
 }
 
 /// The content coding of a body.
 enum BodyCoding {
-    /// The body is passed on as it is.
-    Plain,
     /// The head names no coding. Contains the bytes so far, which are too few to tell whether there is one.
     Unnamed(Bytes),
-    Coded(Box<BodyDecoder>),
+    Coded(BodyDecoder),
 }
 
 /// The body of a response as it was sent.
@@ -100,29 +97,28 @@ impl Body {
     /// Polls for the next bytes of the body. At the end of the body, puts the connection back into its pool
     /// and returns `None`.
     pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        match &self.coding {
-            BodyCoding::Plain => self.raw.poll_data(cx),
-            BodyCoding::Unnamed(begun) if begun.is_empty() => {
-                let data = ready!(self.raw.poll_data(cx));
-                match &data {
-                    Some(Ok(piece)) if coding::may_be_coded(piece) => self.poll_begun(cx, piece.clone()),
-                    Some(Ok(piece)) => {
-                        if !piece.is_empty() {
-                            self.coding = BodyCoding::Plain;
-                        }
-                        Poll::Ready(data)
-                    }
-                    _ => Poll::Ready(data),
-                }
-            }
-            BodyCoding::Unnamed(_) | BodyCoding::Coded(_) => self.poll_decoded(cx),
+        if self.coding.is_some() {
+            return self.poll_decoded(cx);
         }
+        let data = self.raw.poll_data(cx);
+        if let Poll::Ready(Some(Ok(piece))) = &data
+            && let Some(first) = piece.first()
+            && let Some(connection) = &mut self.raw.connection
+            && !connection.body_has_begun
+        {
+            connection.body_has_begun = true;
+            if coding::may_begin_coded(*first) {
+                let begun = piece.clone();
+                return self.poll_begun(cx, begun);
+            }
+        }
+        data
     }
 
     /// Goes on with a body whose first bytes are those of a coding, or may be.
     #[cold]
     fn poll_begun(&mut self, cx: &mut Context<'_>, begun: Bytes) -> Poll<Option<Result<Bytes, BodyError>>> {
-        self.coding = BodyCoding::Unnamed(begun);
+        self.coding = Some(Box::new(BodyCoding::Unnamed(begun)));
         self.poll_decoded(cx)
     }
 
@@ -136,35 +132,33 @@ impl Body {
     }
 
     fn poll_decoder(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
-        loop {
-            match &mut self.coding {
-                BodyCoding::Plain => return self.raw.poll_data(cx),
-                BodyCoding::Unnamed(begun) => match BodyDecoder::recognise(begun) {
-                    Recognised::Coded(mut decoder) => {
-                        decoder.push(std::mem::take(begun))?;
-                        self.coding = BodyCoding::Coded(decoder);
-                    }
-                    Recognised::Plain => {
-                        let begun = std::mem::take(begun);
-                        self.coding = BodyCoding::Plain;
-                        return Poll::Ready(Some(Ok(begun)));
-                    }
-                    Recognised::Undecided => match ready!(self.raw.poll_data(cx)?) {
-                        Some(piece) => *begun = [&begun[..], &piece].concat().into(),
-                        None => {
-                            let begun = std::mem::take(begun);
-                            self.coding = BodyCoding::Plain;
-                            return Poll::Ready(Some(Ok(begun)));
+        while let Some(coding) = &mut self.coding {
+            match &mut **coding {
+                BodyCoding::Unnamed(begun) => {
+                    let more = match BodyDecoder::recognise(begun) {
+                        Recognised::Coded(mut decoder) => {
+                            decoder.push(std::mem::take(begun))?;
+                            **coding = BodyCoding::Coded(decoder);
+                            continue;
                         }
-                    },
-                },
+                        Recognised::Plain => None,
+                        Recognised::Undecided => ready!(self.raw.poll_data(cx)?),
+                    };
+                    if let Some(piece) = more {
+                        *begun = [&begun[..], &piece].concat().into();
+                        continue;
+                    }
+                    let begun = std::mem::take(begun);
+                    self.coding = None;
+                    return Poll::Ready(Some(Ok(begun)));
+                }
                 BodyCoding::Coded(decoder) => {
                     if let Some(piece) = decoder.next_piece()? {
                         return Poll::Ready(Some(Ok(piece)));
                     }
                     match ready!(self.raw.poll_data(cx)?) {
                         Some(piece) if decoder.is_text(&piece) => {
-                            self.coding = BodyCoding::Plain;
+                            self.coding = None;
                             return Poll::Ready(Some(Ok(piece)));
                         }
                         Some(piece) => decoder.push(piece)?,
@@ -176,6 +170,7 @@ impl Body {
                 }
             }
         }
+        self.raw.poll_data(cx)
     }
 
     /// Returns the next bytes of the body if they have already arrived.

@@ -60,14 +60,14 @@ fn only_coding(names: &[String]) -> Option<Coding> {
 const MAGIC_NUMBERS: [(Coding, &[u8]); 2] =
     [(Coding::Gzip, b"\x1f\x8b"), (Coding::Zstd, b"\x28\xb5\x2f\xfd")];
 
-/// Returns whether a body that begins with `piece` may have a coding that its head does not name.
-pub(super) fn may_be_coded(piece: &[u8]) -> bool {
-    matches!(piece.first(), Some(0x1f | 0x28))
+/// Returns whether a body with this first byte may have a coding that its head does not name.
+pub(super) fn may_begin_coded(first: u8) -> bool {
+    matches!(first, 0x1f | 0x28)
 }
 
 /// What the first bytes of a body show whose head names no coding.
 pub(super) enum Recognised {
-    Coded(Box<BodyDecoder>),
+    Coded(BodyDecoder),
     Plain,
     /// More bytes are needed.
     Undecided,
@@ -98,7 +98,7 @@ pub(super) struct BodyDecoder {
 
 impl BodyDecoder {
     /// Creates the decoder for the body of a response with these headers. Returns `None` if the body has no coding.
-    pub(super) fn new(headers: &HeaderMap) -> Option<Box<Self>> {
+    pub(super) fn new(headers: &HeaderMap) -> Option<Self> {
         let mut named = named(headers)?;
         let mut repeated = None;
         if let Err(CodingError::Several(names)) = &named
@@ -107,22 +107,22 @@ impl BodyDecoder {
             repeated = Some(names.clone());
             named = Ok(coding);
         }
-        Some(Box::new(Self {
+        Some(Self {
             named,
             repeated,
             decoder: None,
-        }))
+        })
     }
 
     /// Recognises the coding of a body whose head names none.
     pub(super) fn recognise(begun: &[u8]) -> Recognised {
         for (coding, magic) in MAGIC_NUMBERS {
             if begun.starts_with(magic) {
-                return Recognised::Coded(Box::new(Self {
+                return Recognised::Coded(Self {
                     named: Ok(coding),
                     repeated: None,
                     decoder: None,
-                }));
+                });
             }
             if magic.starts_with(begun) {
                 return Recognised::Undecided;

@@ -49,6 +49,9 @@ pub(crate) struct Connection {
     waker: Waker,
     absolute_form: bool,
     proxy_authorization: Option<HeaderValue>,
+    /// Whether the first byte of the body has arrived, or is not needed to tell whether the body has a coding. Here
+    /// because a [`Body`](super::Body) is moved several times.
+    pub(super) body_has_begun: bool,
     /// Whether the connection has already carried an earlier request.
     pub(super) is_reused: bool,
 }
@@ -89,6 +92,7 @@ impl Connection {
             gate,
             absolute_form: connected.absolute_form,
             proxy_authorization: connected.proxy_authorization,
+            body_has_begun: false,
             is_reused: false,
         }))
     }
