@@ -226,7 +226,10 @@ fn send_failure(target: &Target, error: &SendError) -> Failure {
         SendError::HeadTooLarge => Failure::new(FailureKind::UnusableAnswer)
             .with_detail("the answer has more than 1024 headers, or more than 400 KiB of them"),
         SendError::SpeaksTls => misdirected::expects_tls(&target.connections.party()),
-        SendError::NotHttp => Failure::new(FailureKind::InvalidResponse),
+        SendError::NotHttp(begun) => misdirected::not_http(&target.connections.party(), begun),
+        SendError::UnreadableHead => {
+            Failure::new(FailureKind::InvalidResponse).with_detail("an HTTP header that cannot be read")
+        }
         SendError::ConnectionLost => Failure::new(FailureKind::ConnectionLost),
     }
 }

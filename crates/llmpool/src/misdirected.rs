@@ -1,5 +1,5 @@
-//! Responses that show that a request went to the wrong place: redirects, refusals of a proxy, and complaints
-//! about a request without TLS.
+//! Responses that show that a request went to the wrong place: redirects, refusals of a proxy, complaints
+//! about a request without TLS, and other protocols.
 
 use http::{HeaderMap, Uri, header};
 use llmpool_core::failure::{Failure, FailureKind};
@@ -62,6 +62,31 @@ pub(crate) fn expects_tls(party: &Party) -> Failure {
     Failure::new(FailureKind::WrongEndpoint)
         .with_detail(format!("{} expects TLS", party.host))
         .with_help("use https:// in base_url")
+}
+
+/// Returns the failure of a request that was answered in another protocol. `begun` contains the first bytes of the
+/// answer.
+pub(crate) fn not_http(party: &Party, begun: &[u8]) -> Failure {
+    let detail = match (begun, printable_line(begun)) {
+        // The length and the type of the frames that a server sends first: SETTINGS, or GOAWAY.
+        ([0, 0, _, 4 | 7, ..], _) | ([b'H', b'T', b'T', b'P', b'/', b'2', ..], _) => {
+            format!("the answer of {party} is HTTP/2, and not HTTP/1.1")
+        }
+        (_, Some(text)) => format!("the answer of {party} is not HTTP, but begins with `{text}`"),
+        (_, None) => format!("the answer of {party} is not HTTP"),
+    };
+    Failure::new(FailureKind::WrongEndpoint)
+        .with_detail(detail)
+        .with_help("check the host and the port in base_url")
+}
+
+/// Returns the first line of `bytes`. `None` if it is empty or contains anything but printable ASCII.
+fn printable_line(bytes: &[u8]) -> Option<&str> {
+    let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
+    let is_printable = line.iter().all(|byte| matches!(byte, b' '..=b'~'));
+    std::str::from_utf8(line)
+        .ok()
+        .filter(|line| is_printable && !line.is_empty())
 }
 
 fn complains_about_http(body: &[u8]) -> bool {

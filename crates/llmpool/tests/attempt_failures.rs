@@ -16,6 +16,7 @@ use llmpool::{
 use support::{
     Action, STREAM_HEAD, ScriptedProvider, answer, chunk_json, error, events, recorded, stream_of,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -246,14 +247,87 @@ async fn connection_timeout_names_the_host_or_the_proxy() {
 
 #[tokio::test(start_paused = true)]
 async fn answer_that_is_not_http_is_told_from_a_lost_connection() {
-    let no_http = || Action::SendAndClose(b"220 mail.example ESMTP\r\n\r\n".to_vec());
+    let settings_frame = b"\0\0\x12\x04\0\0\0\0\0\0\x03\0\0\0\x64";
+    let (wrong, invalid) = (FailureKind::WrongEndpoint, FailureKind::InvalidResponse);
+    for (answer, kind, text) in [
+        (
+            &b"SSH-2.0-OpenSSH_9.6\r\n"[..],
+            wrong,
+            "not HTTP, but begins with `SSH-2.0-`",
+        ),
+        (
+            b"220 mail.example ESMTP\r\n\r\n",
+            wrong,
+            "not HTTP, but begins with `220 mail`",
+        ),
+        (
+            b"{\"id\":\"c1\",\"choices\":[]}",
+            wrong,
+            "not HTTP, but begins with `{\"id\":\"c`",
+        ),
+        (
+            b"ICY 200 OK\r\n\r\n",
+            wrong,
+            "not HTTP, but begins with `ICY 200 `",
+        ),
+        (b"\xff\xfe\x01\x02\x03\x04\x05\x06\r\n\r\n", wrong, "not HTTP"),
+        (settings_frame, wrong, "HTTP/2"),
+        (
+            b"HTTP/1.1 200 OK\r\na b: c\r\n\r\n",
+            invalid,
+            "an HTTP header that cannot be read",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\na: \0\r\n\r\n",
+            invalid,
+            "an HTTP header that cannot be read",
+        ),
+    ] {
+        for stream in [false, true] {
+            let no_http = || Action::SendAndClose(answer.to_vec());
+            let error = failure_of(no_http, stream, None).await;
+            assert_eq!(error.kind(), ErrorKind::Attempt(kind), "{error}");
+            assert!(error.to_string().contains(text), "{error}");
+        }
+        let script = ScriptedProvider::new(move |_, _| Action::SendAndClose(answer.to_vec()));
+        let target = target(script.clone(), 2);
+        target.chat(&ChatRequest::user("hi")).await.unwrap_err();
+        assert_eq!(script.requests(), if kind == wrong { 1 } else { 3 }, "{text}");
+    }
     let half_a_head = || Action::SendAndClose(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec());
     for stream in [false, true] {
-        let error = failure_of(no_http, stream, None).await;
-        assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::InvalidResponse));
         let error = failure_of(half_a_head, stream, None).await;
         assert_eq!(error.kind(), ErrorKind::Attempt(FailureKind::ConnectionLost));
     }
+}
+
+/// Opens connections whose other end speaks first, as that of SSH or SMTP does.
+struct Greeting;
+
+impl Connect for Greeting {
+    fn connect(&self, _: &http::Uri) -> BoxFuture<'static, Result<Connected, ConnectError>> {
+        Box::pin(async {
+            let (ours, mut theirs) = tokio::io::duplex(64 << 10);
+            theirs.write_all(b"SSH-2.0-OpenSSH_9.6\r\n").await.unwrap();
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                let _ = theirs.read_to_end(&mut request).await;
+            });
+            Ok(Connected::direct(ours))
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn peer_that_speaks_first_is_named() {
+    let target = target(Arc::new(Greeting), 2);
+    let error = target.chat(&ChatRequest::user("hi")).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::Attempt(FailureKind::WrongEndpoint),
+        "{error}"
+    );
+    assert!(error.to_string().contains("begins with `SSH-2.0-`"), "{error}");
 }
 
 /// The deadline of the call comes before the idle and the first-content timeout.

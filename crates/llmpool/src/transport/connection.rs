@@ -27,6 +27,8 @@ const MAX_HEADERS_AT_ONCE: usize = 100;
 const MAX_HEADERS: usize = 1024;
 /// Number of bytes of a response head from which on hyper's buffer, which is a little larger, may be too small.
 const MAX_HEAD_BYTES: usize = 400 << 10;
+/// Number of bytes that are kept of a response that is not HTTP: too few for a secret.
+const MAX_SHOWN: usize = 8;
 
 type HyperIo = TokioIo<MonitoredIo>;
 type HyperDriver = http1::Connection<HyperIo, Full<Bytes>>;
@@ -68,8 +70,10 @@ pub(crate) enum SendError {
     HeadTooLarge,
     /// The other end speaks TLS, and the connection does not.
     SpeaksTls,
-    /// The response is not HTTP.
-    NotHttp,
+    /// The response is not HTTP/1. Contains its first bytes, at most [`MAX_SHOWN`].
+    NotHttp(Box<[u8]>),
+    /// The response is HTTP/1, but its head cannot be read.
+    UnreadableHead,
     /// The connection broke before the head of the response was complete.
     ConnectionLost,
 }
@@ -123,12 +127,24 @@ impl Connection {
                     self.awaits_head = false;
                     Ok((response, self))
                 }
-                Err(error) if error.message().is_some() => Err(SendError::NotSent),
+                Err(error) if error.message().is_some() => Err(self.unsent()),
                 Err(_) if self.is_reused && !self.record.has_read() => Err(SendError::StaleConnection),
                 // Boxed because it is rare.
                 Err(_) if self.unparsed_headers() > MAX_HEADERS_AT_ONCE => Box::pin(self.parse_again()).await,
                 Err(error) => Err(self.broken_by(error.error())),
             }
+        }
+    }
+
+    /// Returns why no byte of a request was written.
+    #[cold]
+    fn unsent(&self) -> SendError {
+        match self.unparsed() {
+            // Some protocols begin with a greeting. A server that is about to close a connection may say so in HTTP.
+            head if self.is_reused || head.starts_with(b"HTTP/") || b"HTTP/".starts_with(head) => {
+                SendError::NotSent
+            }
+            head => not_http(head),
         }
     }
 
@@ -140,7 +156,8 @@ impl Connection {
             [0x15 | 0x16, 3, ..] => SendError::SpeaksTls,
             _ if self.unparsed_headers() > MAX_HEADERS => SendError::HeadTooLarge,
             head if head.len() > MAX_HEAD_BYTES => SendError::HeadTooLarge,
-            _ => SendError::NotHttp,
+            head if head.starts_with(b"HTTP/1.") => SendError::UnreadableHead,
+            head => not_http(head),
         }
     }
 
@@ -245,4 +262,8 @@ impl Connection {
         }
         is_open
     }
+}
+
+fn not_http(begun: &[u8]) -> SendError {
+    SendError::NotHttp(begun[..begun.len().min(MAX_SHOWN)].into())
 }
