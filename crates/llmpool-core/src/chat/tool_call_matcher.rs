@@ -8,6 +8,10 @@
 //! otherwise to the last call with the same index, unless that call has a different ID. A delta with neither
 //! ID nor index belongs to the last call.
 //!
+//! Some providers send a new ID with each piece of a call. A delta without a name therefore belongs to the last call
+//! with the same index, whatever its ID, as long as the arguments of that call are incomplete or the delta has none.
+//! The call keeps its first ID.
+//!
 //! A delta that belongs to no call by these rules starts a new call. A delta with a name also starts a new
 //! call if the call found by these rules
 //!
@@ -87,9 +91,11 @@ impl ToolCallMatcher {
         let by_both = at_index.filter(|position| id.is_some() && id_of(*position) == id);
         let by_id = id.and_then(|id| self.by_id.get(id).copied());
         let by_index = at_index.filter(|position| id.is_none() || id_of(*position).is_none());
+        let with_new_id = at_index.filter(|position| fragment.continues_with_new_id(&self.calls[*position]));
         let last = self.calls.len().checked_sub(1);
         let last = last.filter(|_| index.is_none() && id.is_none());
-        let mut candidates = [by_both, by_id, by_index, last].into_iter().flatten();
+        let candidates = [by_both, by_id, by_index, with_new_id, last];
+        let mut candidates = candidates.into_iter().flatten();
         candidates.find(|position| {
             let is_name_complete = *position < self.complete_names;
             fragment.continues(&self.calls[*position], is_name_complete)
@@ -139,6 +145,12 @@ impl<'a> CallFragment<'a> {
             name: name.as_deref().filter(|name| !name.is_empty()),
             arguments: arguments.as_deref().unwrap_or_default(),
         }
+    }
+
+    /// Returns whether the fragment continues `call`, which has the same index, although its ID is another one.
+    fn continues_with_new_id(&self, call: &TrackedCall) -> bool {
+        let has_arguments = !self.arguments.trim_ascii().is_empty();
+        self.name.is_none() && !(has_arguments && call.arguments.is_complete())
     }
 
     /// Returns whether the fragment continues `call` instead of starting a new call. A repeated name alone
