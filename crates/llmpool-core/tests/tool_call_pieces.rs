@@ -147,3 +147,110 @@ fn call_keeps_its_first_id_if_later_pieces_have_another() {
         &[("A", "get", "{}"), ("B", "get", "{}"), ("C", "", "{}")],
     );
 }
+
+#[test]
+fn placeholder_is_replaced_by_the_arguments_that_follow() {
+    let call = [("A", "get", r#"{"a":1}"#)];
+    for placeholder in [json!("{}"), json!(" { }"), json!({})] {
+        let (begin, end) = (json!(r#"{"a":"#), json!("1}"));
+        for (id, name) in [("", ""), ("A", ""), ("A", "get"), ("B", "")] {
+            let pieces = [
+                piece("A", "get", &placeholder),
+                piece(id, name, &json!(" ")),
+                json!({"index": 0, "id": id, "type": "function"}),
+                piece(id, name, &begin),
+                piece(if name.is_empty() { "" } else { id }, name, &end),
+            ];
+            check(&format!("{placeholder}, {id}, {name}"), &pieces, &call);
+        }
+        check(
+            "the name first",
+            &[
+                piece("A", "get", &json!("")),
+                piece("", "", &placeholder),
+                piece("", "", &json!({"a": 1})),
+            ],
+            &call,
+        );
+    }
+    for pieces in [&["{}"][..], &["", "{}"], &["{}", ""], &["{", "}"], &["{}", "{}"]] {
+        let pieces: Vec<Value> = pieces
+            .iter()
+            .enumerate()
+            .map(|(number, text)| {
+                let name = if number == 0 { "get" } else { "" };
+                piece("A", name, &json!(text))
+            })
+            .collect();
+        check("nothing else follows", &pieces, &[("A", "get", "{}")]);
+    }
+    check(
+        "two calls without arguments",
+        &[piece("A", "get", &json!("{}")), piece("B", "get", &json!("{}"))],
+        &[("A", "get", "{}"), ("B", "get", "{}")],
+    );
+    check(
+        "the input of a custom tool can be any text",
+        &[
+            json!({"index": 0, "id": "A", "custom": {"name": "run", "input": "{}"}}),
+            json!({"index": 0, "custom": {"input": "{}"}}),
+        ],
+        &[("A", "run", "{}{}")],
+    );
+}
+
+#[test]
+fn repetition_of_complete_arguments_is_the_same_call() {
+    let (begin, end, whole) = (json!(r#"{"a":"#), json!("1}"), json!(r#"{"a":1}"#));
+    for (id, name, repeated) in [
+        ("A", "get", &whole),
+        ("A", "", &whole),
+        ("", "", &whole),
+        ("A", "get", &json!(r#" {"a" : 1} "#)),
+        ("A", "get", &json!({"a": 1})),
+    ] {
+        let pieces = [
+            piece("A", "get", &json!("")),
+            piece("", "", &begin),
+            piece("", "", &end),
+            piece(id, name, repeated),
+        ];
+        check(
+            &format!("{id}, {name}, {repeated}"),
+            &pieces,
+            &[("A", "get", r#"{"a":1}"#)],
+        );
+    }
+    check(
+        "other arguments are another call",
+        &[piece("A", "get", &whole), piece("A", "get", &json!(r#"{"a":2}"#))],
+        &[("A", "get", r#"{"a":1}"#), ("A", "get", r#"{"a":2}"#)],
+    );
+    check(
+        "equal arguments with another ID are another call",
+        &[piece("A", "get", &whole), piece("B", "get", &whole)],
+        &[("A", "get", r#"{"a":1}"#), ("B", "get", r#"{"a":1}"#)],
+    );
+}
+
+#[test]
+fn legacy_function_call_keeps_the_rules_of_tool_calls() {
+    let delta = |call: Value| json!({"function_call": call});
+    let pieces = chunks([
+        delta(json!({"name": "get", "arguments": "{}"})),
+        delta(json!({"arguments": r#"{"a":"#})),
+        delta(json!({"arguments": "1}"})),
+        delta(json!({"arguments": r#"{"a":1}"#})),
+    ]);
+    let mut assembler = Assembler::new();
+    pieces.iter().for_each(|chunk| assembler.push(chunk.clone()));
+    let call = assembler
+        .finish()
+        .choices
+        .remove(0)
+        .message
+        .function_call
+        .unwrap();
+    assert_eq!(call.arguments.as_deref(), Some(r#"{"a":1}"#));
+    assert_eq!(translated(&pieces)[0].2, r#"{"a":1}"#);
+}

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::arguments::ArgumentsProgress;
 use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::content::Content;
 use super::delta_merge::MergedFields;
@@ -43,6 +44,7 @@ struct PartialChoice {
     /// Unknown fields of the last part, if it contains reasoning of several deltas.
     thinking_fields: FieldMap<Json>,
     function_fields: FieldMap<Json>,
+    function_arguments: ArgumentsProgress,
     matcher: ToolCallMatcher,
     tool_calls: Vec<CallFields>,
     /// Log probabilities from each chunk, in order. `finish` joins them into one value.
@@ -168,6 +170,7 @@ impl PartialChoice {
                 message.function_call.get_or_insert_default(),
                 piece,
                 &mut self.function_fields,
+                &mut self.function_arguments,
             );
         }
         self.append_content(delta.content);
@@ -178,7 +181,10 @@ impl PartialChoice {
     }
 
     fn merge_tool_call(&mut self, piece: ToolCallDelta) {
-        let position = self.matcher.position_of(&piece);
+        let calls = &self.choice.message.tool_calls;
+        let (position, change) = self
+            .matcher
+            .assign(&piece, |position| calls[position].arguments());
         if position == self.tool_calls.len() {
             self.tool_calls.push(CallFields::default());
             self.choice.message.tool_calls.push(ToolCall::default());
@@ -192,7 +198,9 @@ impl PartialChoice {
         if let Some(piece) = piece.function {
             let function = call.function.get_or_insert_default();
             function.name = function.name.take().or(piece.name);
-            append(&mut function.arguments, piece.arguments);
+            if let Some(arguments) = piece.arguments {
+                change.apply(function.arguments.get_or_insert_default(), arguments);
+            }
             fields.function.replace(&piece.extra, &[]);
         }
         if let Some(piece) = piece.custom {
@@ -283,7 +291,12 @@ fn set_field(message: &mut Message, name: &str, json: Json) {
     }
 }
 
-fn merge_deprecated_call(function: &mut FunctionCall, piece: FunctionCall, fields: &mut FieldMap<Json>) {
+fn merge_deprecated_call(
+    function: &mut FunctionCall,
+    piece: FunctionCall,
+    fields: &mut FieldMap<Json>,
+    progress: &mut ArgumentsProgress,
+) {
     let has_arguments = function
         .arguments
         .as_deref()
@@ -291,7 +304,12 @@ fn merge_deprecated_call(function: &mut FunctionCall, piece: FunctionCall, field
     if let Some(name) = piece.name.filter(|_| !has_arguments) {
         extend_name(function.name.get_or_insert_default(), &name);
     }
-    append(&mut function.arguments, piece.arguments);
+    if let Some(piece) = piece.arguments {
+        let arguments = function.arguments.get_or_insert_default();
+        let change = progress.change(&piece, || arguments);
+        progress.push(&piece, change);
+        change.apply(arguments, piece);
+    }
     fields.replace(&piece.extra, &[]);
 }
 

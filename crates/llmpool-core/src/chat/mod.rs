@@ -21,6 +21,7 @@
 //!
 //! Invariant: `Debug` output shows types and sizes, never text that a user or a model wrote.
 
+mod arguments;
 mod assembler;
 mod chunk;
 mod chunk_decoder;

@@ -15,7 +15,8 @@
 //! A delta that belongs to no call by these rules starts a new call. A delta with a name also starts a new
 //! call if the call found by these rules
 //!
-//! - has complete arguments, and the delta has another name or begins another JSON object;
+//! - has complete arguments, and the delta has another name or begins another JSON object, unless the delta also
+//!   has the ID and the index of the call, and repeats its arguments or replaces a placeholder for them;
 //! - or a later call has begun its arguments, and the delta has another name. Before that, another name is the
 //!   next piece of the name, or the longer name so far.
 //!
@@ -23,7 +24,7 @@
 
 use std::collections::HashMap;
 
-use super::json_progress::JsonProgress;
+use super::arguments::{ArgumentsChange, ArgumentsProgress};
 use super::tool::ToolCallDelta;
 
 /// The tool calls of one message that have arrived so far.
@@ -43,15 +44,21 @@ struct TrackedCall {
     index: Option<u64>,
     id: Option<String>,
     name: Option<String>,
-    arguments: JsonProgress,
+    arguments: ArgumentsProgress,
+    is_custom: bool,
 }
 
 impl ToolCallMatcher {
-    /// Returns the zero-based position of the tool call that `delta` belongs to. If `delta` starts a new
-    /// call, the call is added at the end.
-    pub(crate) fn position_of(&mut self, delta: &ToolCallDelta) -> usize {
+    /// Returns the zero-based position of the tool call that `delta` belongs to, and how its arguments change.
+    /// If `delta` starts a new call, the call is added at the end. `arguments` returns the arguments of the call
+    /// at a position, as far as they have arrived.
+    pub(crate) fn assign<'a>(
+        &mut self,
+        delta: &ToolCallDelta,
+        arguments: impl Fn(usize) -> &'a str,
+    ) -> (usize, ArgumentsChange) {
         let fragment = CallFragment::of(delta);
-        let known = self.find(&fragment);
+        let known = self.find(&fragment, &arguments);
         let position = known.unwrap_or_else(|| {
             self.calls.push(TrackedCall::default());
             self.calls.len() - 1
@@ -65,11 +72,18 @@ impl ToolCallMatcher {
             call.id = Some(id.to_owned());
             self.by_id.insert(id.to_owned(), position);
         }
-        call.update(&fragment, position < self.complete_names);
+        let change = fragment.change(call, || arguments(position));
+        call.update(&fragment, change, position < self.complete_names);
         if !call.arguments.is_empty() {
             self.complete_names = self.complete_names.max(position + 1);
         }
-        position
+        (position, change)
+    }
+
+    /// Returns whether the arguments of the call at `position` are a placeholder so far.
+    pub(crate) fn has_placeholder(&self, position: usize) -> bool {
+        let call = self.calls.get(position);
+        call.is_some_and(|call| call.arguments.is_placeholder() && !call.is_custom)
     }
 
     /// Returns the number of calls, from the first one, whose names no delta continues any more. A call without
@@ -84,7 +98,7 @@ impl ToolCallMatcher {
     }
 
     /// Returns the position of the call that the fragment continues. `None` if it starts a new call.
-    fn find(&self, fragment: &CallFragment<'_>) -> Option<usize> {
+    fn find<'a>(&self, fragment: &CallFragment<'_>, arguments: &impl Fn(usize) -> &'a str) -> Option<usize> {
         let (id, index) = (fragment.id, fragment.index);
         let at_index = index.and_then(|index| self.by_index.get(&index).copied());
         let id_of = |position: usize| self.calls[position].id.as_deref();
@@ -98,19 +112,20 @@ impl ToolCallMatcher {
         let mut candidates = candidates.into_iter().flatten();
         candidates.find(|position| {
             let is_name_complete = *position < self.complete_names;
-            fragment.continues(&self.calls[*position], is_name_complete)
+            fragment.continues(&self.calls[*position], is_name_complete, || arguments(*position))
         })
     }
 }
 
 impl TrackedCall {
-    fn update(&mut self, fragment: &CallFragment<'_>, is_name_complete: bool) {
+    fn update(&mut self, fragment: &CallFragment<'_>, change: ArgumentsChange, is_name_complete: bool) {
         match (&mut self.name, fragment.name) {
             (Some(name), Some(piece)) if !is_name_complete => extend_name(name, piece),
             (name @ None, Some(piece)) => *name = Some(piece.to_owned()),
             _ => {}
         }
-        self.arguments.push(fragment.arguments);
+        self.is_custom |= fragment.is_custom;
+        self.arguments.push(fragment.arguments, change);
     }
 }
 
@@ -130,6 +145,7 @@ struct CallFragment<'a> {
     id: Option<&'a str>,
     name: Option<&'a str>,
     arguments: &'a str,
+    is_custom: bool,
 }
 
 impl<'a> CallFragment<'a> {
@@ -144,23 +160,41 @@ impl<'a> CallFragment<'a> {
             id: delta.id.as_deref().filter(|id| !id.is_empty()),
             name: name.as_deref().filter(|name| !name.is_empty()),
             arguments: arguments.as_deref().unwrap_or_default(),
+            is_custom: delta.function.is_none() && delta.custom.is_some(),
         }
     }
 
     /// Returns whether the fragment continues `call`, which has the same index, although its ID is another one.
     fn continues_with_new_id(&self, call: &TrackedCall) -> bool {
         let has_arguments = !self.arguments.trim_ascii().is_empty();
-        self.name.is_none() && !(has_arguments && call.arguments.is_complete())
+        let is_finished = call.arguments.is_complete() && !call.arguments.is_placeholder();
+        self.name.is_none() && !(has_arguments && is_finished)
+    }
+
+    /// Returns how the fragment changes the arguments of `call`. The input of a custom tool can be any text.
+    fn change<'b>(&self, call: &TrackedCall, known: impl FnOnce() -> &'b str) -> ArgumentsChange {
+        if self.is_custom {
+            return ArgumentsChange::Append;
+        }
+        call.arguments.change(self.arguments, known)
     }
 
     /// Returns whether the fragment continues `call` instead of starting a new call. A repeated name alone
     /// does not start a new call, because some providers send the name in every delta of a call.
-    fn continues(&self, call: &TrackedCall, is_name_complete: bool) -> bool {
+    fn continues<'b>(
+        &self,
+        call: &TrackedCall,
+        is_name_complete: bool,
+        arguments: impl FnOnce() -> &'b str,
+    ) -> bool {
         let (Some(name), Some(known)) = (self.name, call.name.as_deref()) else {
             return true;
         };
         if call.arguments.is_complete() {
-            return name == known && !self.arguments.trim_start().starts_with('{');
+            let is_same_id = self.id.is_some() && self.id == call.id.as_deref() && self.index == call.index;
+            let is_object = self.arguments.trim_start().starts_with('{');
+            return name == known
+                && (!is_object || is_same_id && self.change(call, arguments) != ArgumentsChange::Append);
         }
         let has_other_index = self.index.is_some() && call.index.is_some() && self.index != call.index;
         name == known || (!is_name_complete && !has_other_index)
@@ -178,7 +212,7 @@ mod tests {
         let decode = |delta: &Value| serde_json::from_value::<ToolCallDelta>(delta.clone()).unwrap();
         deltas
             .iter()
-            .map(|delta| calls.position_of(&decode(delta)))
+            .map(|delta| calls.assign(&decode(delta), |_| "").0)
             .collect()
     }
 
@@ -370,7 +404,7 @@ mod tests {
             let mut calls = ToolCallMatcher::default();
             for piece in pieces {
                 let delta = delta(Some(0), None, Some(piece), "");
-                calls.position_of(&serde_json::from_value(delta).unwrap());
+                calls.assign(&serde_json::from_value(delta).unwrap(), |_| "");
             }
             assert_eq!(calls.name(0), Some("get_weather"), "{pieces:?}");
         }

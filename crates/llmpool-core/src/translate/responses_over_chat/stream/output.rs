@@ -223,6 +223,14 @@ impl StreamedOutput {
         self.push_event(event);
     }
 
+    /// Returns the arguments of the function call at `index`, as far as they are part of an event. Empty for another item.
+    pub(super) fn arguments(&self, index: usize) -> &str {
+        match &self.items[index].item {
+            Item::FunctionCall(call) => &call.arguments,
+            _ => "",
+        }
+    }
+
     /// Adds unknown fields to the tool call at `index`, which its later events and the response contain.
     pub(super) fn add_extra(&mut self, index: usize, extra: UnknownFields) {
         match &mut self.items[index].item {

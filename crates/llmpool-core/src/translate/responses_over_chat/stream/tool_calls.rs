@@ -21,8 +21,14 @@ enum CallState {
     /// The output item of the call has not started, because its name may be incomplete. Contains the parts of
     /// the call that have arrived, without the name.
     Pending(ToolCallParts),
-    /// The output item of the call has started. Contains the item's zero-based index in the output.
-    Started(usize),
+    /// The output item of the call has started.
+    Started {
+        /// Zero-based index of the item in the output.
+        index: usize,
+        /// A placeholder for the arguments. It is held back until the end, because no event can take it back if
+        /// the arguments follow.
+        held: String,
+    },
 }
 
 impl ToolCallStream {
@@ -34,7 +40,12 @@ impl ToolCallStream {
         output: &mut StreamedOutput,
         dropped: &mut DroppedOutput,
     ) {
-        let number = self.matcher.position_of(&delta);
+        let calls = &self.calls;
+        let (number, change) = self.matcher.assign(&delta, |number| match &calls[number] {
+            CallState::Pending(call) => &call.arguments,
+            CallState::Started { index, .. } => output.arguments(*index),
+        });
+        let is_held = self.matcher.has_placeholder(number);
         dropped.add_call_piece(&delta, number);
         let is_custom = delta.custom.is_some() || delta.kind.as_deref() == Some("custom");
         let piece = ToolCallParts::from_chat(delta.id, delta.function, delta.custom, &delta.extra);
@@ -45,15 +56,18 @@ impl ToolCallStream {
             }));
         }
         match &mut self.calls[number] {
-            CallState::Started(index) => {
-                output.push_arguments(*index, piece.arguments);
+            CallState::Started { index, held } => {
+                change.apply(held, piece.arguments);
+                if !is_held {
+                    output.push_arguments(*index, std::mem::take(held));
+                }
                 output.add_extra(*index, piece.extra);
             }
             CallState::Pending(call) => {
                 if call.call_id.is_empty() {
                     call.call_id = piece.call_id;
                 }
-                call.arguments += &piece.arguments;
+                change.apply(&mut call.arguments, piece.arguments);
                 insert_all(&mut call.extra, piece.extra);
                 self.start_complete(number, output);
             }
@@ -73,9 +87,15 @@ impl ToolCallStream {
         }
     }
 
-    /// Starts the output items of the tool calls whose names or arguments never arrived.
+    /// Starts the output items of the tool calls whose names or arguments never arrived, and adds the arguments that
+    /// were held back.
     pub(super) fn finish(&mut self, output: &mut StreamedOutput) {
         (0..self.calls.len()).for_each(|number| self.start(number, output));
+        for call in &mut self.calls {
+            if let CallState::Started { index, held } = call {
+                output.push_arguments(*index, std::mem::take(held));
+            }
+        }
     }
 
     /// Starts the output item of a tool call, with the arguments that have arrived so far. Does nothing if
@@ -89,10 +109,16 @@ impl ToolCallStream {
         if call.call_id.is_empty() {
             call.call_id = output.envelope.item_id("call", number);
         }
-        let arguments = std::mem::take(&mut call.arguments);
+        let mut arguments = std::mem::take(&mut call.arguments);
+        let is_held = self.matcher.has_placeholder(number);
+        let held = if is_held {
+            std::mem::take(&mut arguments)
+        } else {
+            String::new()
+        };
         let id = output.envelope.item_id(call.item_prefix(), number);
         let index = output.start_item(call.into_item(Some(id), Some("in_progress".to_owned())));
-        self.calls[number] = CallState::Started(index);
+        self.calls[number] = CallState::Started { index, held };
         output.push_arguments(index, arguments);
     }
 }
