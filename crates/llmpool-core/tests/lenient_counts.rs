@@ -3,13 +3,13 @@
 
 use bytes::Bytes;
 use llmpool_core::api_format::ApiFormat;
-use llmpool_core::chat::{ChatCompletion, ChunkDecoder, FinishReason, Usage};
+use llmpool_core::chat::{Assembler, ChatCompletion, ChunkDecoder, FinishReason, Usage};
 use llmpool_core::embeddings::EmbeddingResponse;
 use llmpool_core::models::ModelList;
 use llmpool_core::responses::Response;
 use llmpool_core::sse::SseEvent;
 use llmpool_core::stream_view::StreamView;
-use llmpool_core::translate::{FailedResponse, ResponseEnvelope};
+use llmpool_core::translate::{ChunkToEventTranslator, FailedResponse, ResponseEnvelope};
 use llmpool_core::translate::{completion_to_response, parse_usage, response_to_completion};
 use serde_json::{Value, json};
 
@@ -210,4 +210,186 @@ fn finish_reason_of_another_vocabulary_is_translated_to_a_status() {
 
 fn envelope() -> ResponseEnvelope {
     ResponseEnvelope::new(&llmpool_core::responses::ResponsesRequest::default(), "seed", 0)
+}
+
+/// Returns the usage that each reader finds in a completion, or in the chunks of a stream with these usages.
+fn usages_of_chat(usages: &[&str]) -> Vec<Option<Usage>> {
+    let (mut view, mut decoder) = (StreamView::default(), ChunkDecoder::new());
+    let mut assembler = Assembler::new();
+    let mut translator = ChunkToEventTranslator::new(envelope());
+    for usage in usages {
+        let chunk = format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"x"}}}}],"usage":{usage}}}"#);
+        view.observe(&SseEvent {
+            data: Bytes::from(chunk.clone()),
+            name: None,
+        });
+        let chunk = decoder.decode(chunk.as_bytes()).unwrap();
+        assembler.push(chunk.clone());
+        translator.push(chunk);
+    }
+    translator.finish();
+    let events = std::iter::from_fn(|| translator.next_event());
+    let response = *events.last().unwrap().response.unwrap();
+    let reported = response.usage.is_some();
+    let translated = response_to_completion(response).unwrap().usage;
+    let seen = view.usage().map(|json| serde_json::from_slice(json).unwrap());
+    vec![
+        seen,
+        assembler.finish().usage.filter(|usage| !usage.is_empty()),
+        translated.filter(|_| reported),
+    ]
+}
+
+#[test]
+fn counts_with_the_names_of_the_other_format_are_read() {
+    let counts = |usage: &Usage| {
+        (
+            usage.prompt_tokens(),
+            usage.completion_tokens(),
+            usage.cached_tokens(),
+            usage.reasoning_tokens(),
+        )
+    };
+    let expected = (Some(5), Some(7), Some(2), Some(3));
+    let of_responses = r#"{"input_tokens":5,"output_tokens":7,"input_tokens_details":{"cached_tokens":2},"output_tokens_details":{"reasoning_tokens":3},"cost":0.10}"#;
+    let of_chats = r#"{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":2},"completion_tokens_details":{"reasoning_tokens":3},"cost":0.10}"#;
+    let mixed = of_responses.replace("\"input_tokens\"", r#""prompt_tokens":null,"input_tokens""#);
+    for usage in [of_responses, of_chats, &mixed] {
+        for read in usages_of_chat(&[usage]) {
+            let read = read.unwrap();
+            assert_eq!(counts(&read), expected, "{usage}");
+            assert_eq!(read.extra.get("cost").unwrap().get(), "0.10", "{usage}");
+        }
+        let body = format!(r#"{{"choices":[{{"index":0,"message":{{"content":"x"}}}}],"usage":{usage}}}"#);
+        let read = ChatCompletion::decode(body.as_bytes()).unwrap();
+        assert_eq!(counts(read.usage.as_ref().unwrap()), expected, "{usage}");
+        assert_eq!(
+            counts(&parse_usage(body.as_bytes()).unwrap()),
+            expected,
+            "{usage}"
+        );
+        let translated = completion_to_response(read, &envelope()).unwrap();
+        assert_eq!(translated.usage.unwrap().output_tokens(), Some(7), "{usage}");
+        let body = format!(
+            r#"{{"status":"completed","output":[{{"type":"message","content":"x"}}],"usage":{usage}}}"#
+        );
+        assert_eq!(
+            counts(&parse_usage(body.as_bytes()).unwrap()),
+            expected,
+            "{usage}"
+        );
+        let view = view_of(
+            ApiFormat::Responses,
+            &format!(r#"{{"type":"response.completed","response":{body}}}"#),
+        );
+        let seen: Usage = serde_json::from_slice(view.usage().unwrap()).unwrap();
+        assert_eq!(counts(&seen), expected, "{usage}");
+        let read = Response::decode(body.as_bytes()).unwrap();
+        let native = read.usage.as_ref().unwrap();
+        assert_eq!(
+            (native.input_tokens(), native.output_tokens()),
+            (Some(5), Some(7)),
+            "{usage}"
+        );
+        let translated = response_to_completion(read).unwrap().usage.unwrap();
+        assert_eq!(counts(&translated), expected, "{usage}");
+    }
+}
+
+#[test]
+fn usage_with_a_price_alone_is_no_usage() {
+    for usage in [
+        r#"{"cost":0.1}"#,
+        r#"{"cost":0.1,"prompt_tokens":null,"input_tokens":null,"prompt_tokens_details":{}}"#,
+        r#"{"prompt_tokens_details":{"cached_tokens":null},"completion_tokens_details":{}}"#,
+    ] {
+        assert!(
+            serde_json::from_str::<Usage>(usage).unwrap().is_empty(),
+            "{usage}"
+        );
+        assert_eq!(usages_of_chat(&[usage]), [None, None, None], "{usage}");
+        let body = format!(r#"{{"choices":[],"usage":{usage}}}"#);
+        assert!(parse_usage(body.as_bytes()).is_none(), "{usage}");
+        let event = format!(r#"{{"type":"response.completed","response":{{"usage":{usage}}}}}"#);
+        assert!(view_of(ApiFormat::Responses, &event).usage().is_none(), "{usage}");
+    }
+    let price = r#"{"choices":[],"usage":{"cost":0.10}}"#;
+    let mut view = StreamView::default();
+    let event = SseEvent {
+        data: Bytes::from_static(price.as_bytes()),
+        name: None,
+    };
+    assert!(
+        view.observe(&event).flags.usage_only,
+        "it is not an answer either"
+    );
+    let chunk = ChunkDecoder::new().decode(price.as_bytes()).unwrap();
+    assert!(chunk.is_usage_only());
+    let mut assembler = Assembler::new();
+    assembler.push(chunk);
+    let usage = assembler.finish().usage.unwrap();
+    assert_eq!(
+        usage.extra.get("cost").unwrap().get(),
+        "0.10",
+        "kept as in a plain answer"
+    );
+}
+
+#[test]
+fn counts_of_several_chunks_are_merged() {
+    let counts = |usage: &Usage| {
+        (
+            usage.prompt_tokens(),
+            usage.completion_tokens(),
+            usage.cached_tokens(),
+        )
+    };
+    let zeros = r#"{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0,"prompt_tokens_details":{"cached_tokens":0}}"#;
+    let whole = r#"{"prompt_tokens":25,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":4}}"#;
+    for (usages, expected) in [
+        (vec![whole, zeros], (Some(25), Some(7), Some(4))),
+        (vec![zeros, whole], (Some(25), Some(7), Some(4))),
+        (vec![zeros, zeros], (Some(0), Some(0), Some(0))),
+        (
+            vec![r#"{"prompt_tokens":25}"#, r#"{"completion_tokens":7}"#],
+            (Some(25), Some(7), None),
+        ),
+        (
+            vec![r#"{"prompt_tokens":25}"#, r#"{"output_tokens":7}"#],
+            (Some(25), Some(7), None),
+        ),
+        (
+            vec![
+                r#"{"input_tokens":25,"output_tokens":1}"#,
+                r#"{"output_tokens":7}"#,
+                zeros,
+            ],
+            (Some(25), Some(7), Some(0)),
+        ),
+        (
+            vec![
+                r#"{"prompt_tokens":25,"completion_tokens":1,"prompt_cache_hit_tokens":4}"#,
+                r#"{"prompt_tokens":26,"completion_tokens":2,"prompt_cache_hit_tokens":0}"#,
+            ],
+            (Some(26), Some(2), Some(4)),
+        ),
+    ] {
+        let read = usages_of_chat(&usages);
+        for usage in &read[..2] {
+            assert_eq!(counts(usage.as_ref().unwrap()), expected, "{usages:?}");
+        }
+        let translated = read[2].as_ref().unwrap();
+        assert_eq!(counts(translated).0, expected.0, "{usages:?}");
+        assert_eq!(counts(translated).1, expected.1, "{usages:?}");
+    }
+    let once = r#"{"prompt_tokens":25,"completion_tokens":7,"note":"a"}"#;
+    let mut view = StreamView::default();
+    for usage in [once, once] {
+        let chunk = format!(r#"{{"choices":[],"usage":{usage}}}"#);
+        view.observe(&SseEvent {
+            data: Bytes::from(chunk),
+            name: None,
+        });
+    }
+    assert_eq!(view.usage().unwrap(), once, "kept as received");
 }

@@ -3,7 +3,8 @@
 //! Invariant: the assembled completion equals the completion that the provider would have sent without
 //! streaming, however the provider split the answer into chunks.
 //!
-//! If several chunks report usage, the last report is used; reports are never added up.
+//! If several chunks report usage, the last report is used, with the counts of earlier ones that it lacks; reports
+//! are never added up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use super::response::{ChatCompletion, Choice};
 use super::thinking::Thought;
 use super::tool::{FunctionCall, ToolCall, ToolCallDelta};
 use super::tool_call_matcher::{ToolCallMatcher, extend_name};
+use super::usage::Usage;
 use super::wire_object::partial_debug;
 
 /// A builder that assembles the chunks of one stream into a [`ChatCompletion`].
@@ -66,7 +68,7 @@ impl Assembler {
 
     /// Adds the next chunk of the stream. Chunks must be added in the order in which they arrive.
     pub fn push(&mut self, chunk: ChatChunk) {
-        let usage = chunk.usage();
+        let usage = chunk.any_usage();
         let completion = &mut self.completion;
         replace_text(&mut completion.id, chunk.id);
         replace_text(&mut completion.model, chunk.model);
@@ -78,9 +80,7 @@ impl Assembler {
         completion
             .object
             .get_or_insert_with(|| "chat.completion".to_owned());
-        if usage.is_some() {
-            completion.usage = usage;
-        }
+        Usage::update(&mut completion.usage, usage);
         self.unknown_fields
             .replace(&chunk.extra, &["obfuscation", "x_groq"]);
         for choice in chunk.choices {

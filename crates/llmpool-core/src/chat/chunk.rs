@@ -180,9 +180,17 @@ impl ChatChunk {
         top_level.cloned().or_else(in_choice).or_else(in_groq)
     }
 
-    /// Returns whether the chunk has token usage but no choices.
+    /// Returns whether the chunk has token usage, or a usage object with other members, but no choices.
     pub fn is_usage_only(&self) -> bool {
-        self.choices.is_empty() && self.usage().is_some()
+        self.choices.is_empty() && self.any_usage().is_some()
+    }
+
+    /// Returns the token usage in the chunk or, if there is none with counts, the usage object at the top level
+    /// with its other members, such as a price.
+    pub(crate) fn any_usage(&self) -> Option<Usage> {
+        let has_members = |usage: &&Usage| !usage.is_blank();
+        let without_counts = || self.usage.as_ref().filter(has_members).cloned();
+        self.usage().or_else(without_counts)
     }
 }
 

@@ -82,6 +82,7 @@ pub use tool_definition::{
 };
 pub use unknown_fields::UnknownFields;
 pub use usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
+pub(crate) use usage::{count_in, details_in};
 
 /// Decodes JSON. Validates the input as UTF-8 once, which is cheaper than validating every string separately.
 pub(crate) fn from_json<'a, T: serde::Deserialize<'a>>(json: &'a [u8]) -> Result<T, serde_json::Error> {

@@ -10,7 +10,7 @@ use crate::chat::lenient_u64::lenient_getters;
 use crate::chat::repair::decode_usage;
 use crate::chat::string_enum::string_enum;
 use crate::chat::wire_object::{opaque_debug, partial_debug, wire_object};
-use crate::chat::{Content, Json, LenientU64, UnknownFields};
+use crate::chat::{Content, Json, LenientU64, UnknownFields, count_in};
 use crate::lenient_json::decode_part;
 
 /// A response of the Responses API, finished or still in progress.
@@ -174,13 +174,23 @@ wire_object!(ResponsesUsage {
     total_tokens,
 });
 
+impl ResponsesUsage {
+    /// Returns the number of input tokens, including cached tokens. Reads the name of Chat Completions,
+    /// `prompt_tokens`, if the own one is absent. `None` if the provider did not report the number.
+    pub fn input_tokens(&self) -> Option<u64> {
+        let other = || count_in(&self.extra, "prompt_tokens");
+        self.input_tokens.get().or_else(other)
+    }
+
+    /// Returns the number of output tokens, including reasoning tokens. Reads the name of Chat Completions,
+    /// `completion_tokens`, if the own one is absent. `None` if the provider did not report the number.
+    pub fn output_tokens(&self) -> Option<u64> {
+        let other = || count_in(&self.extra, "completion_tokens");
+        self.output_tokens.get().or_else(other)
+    }
+}
+
 lenient_getters!(ResponsesUsage {
-    /// Returns the number of input tokens, including cached tokens. `None` if the provider did not report the
-    /// number.
-    input_tokens,
-    /// Returns the number of output tokens, including reasoning tokens. `None` if the provider did not report
-    /// the number.
-    output_tokens,
     /// Returns the sum of input and output tokens that the provider reported. `None` if the provider reported
     /// no sum.
     total_tokens,

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::event_flags::EventFacts;
 use super::json_fields::{is_failure, is_non_empty, output_length};
+use super::reported_usage::ReportedUsage;
 use crate::chat::repair::{AnswerKind, repaired, repaired_usage};
 use crate::chat::wire_object::FieldName;
 use crate::chat::{FinishReason, LenientU64, Usage};
@@ -49,12 +50,15 @@ fn facts_of(chunk: ChunkFields<'_>, event: &SseEvent) -> EventFacts {
     let usages = [chunk.usage, nested]
         .into_iter()
         .chain(choices.iter().map(|choice| choice.usage));
-    facts.usage = usages
-        .flatten()
-        .rev()
-        .find_map(|usage| readable_usage(usage, event));
-    facts.flags.usage_only = facts.usage.is_some() && choices.is_empty();
-    if choices.is_empty() && facts.usage.is_none() {
+    let usages = usages.flatten().rev();
+    for usage in usages.filter_map(|usage| readable_usage(usage, event)) {
+        facts.flags.usage_only = choices.is_empty();
+        if !usage.usage.is_empty() {
+            facts.usage = Some(Box::new(usage));
+            break;
+        }
+    }
+    if choices.is_empty() && !facts.flags.usage_only {
         facts.flags.error |= find_error_in_event(&event.data).is_some();
     }
     facts
@@ -217,20 +221,20 @@ impl<'de: 'a, 'a> Deserialize<'de> for DeltaFields<'a> {
     }
 }
 
-/// Returns the JSON text of a usage object that is part of `event`, without the values that cannot be
-/// decoded. `None` if it has no token count.
-fn readable_usage(usage: &RawValue, event: &SseEvent) -> Option<Bytes> {
-    if !is_non_empty(usage) {
+/// Returns a usage object that is part of `event`, without the values that cannot be decoded. `None` if it has no
+/// members, or only nulls.
+fn readable_usage(json: &RawValue, event: &SseEvent) -> Option<ReportedUsage> {
+    if !is_non_empty(json) {
         return None;
     }
-    let has_counts = |json: &str| serde_json::from_str(json).map(|usage: Usage| !usage.is_empty());
-    match has_counts(usage.get()) {
-        Ok(true) => Some(event.data.slice_ref(usage.get().as_bytes())),
-        Ok(false) => None,
-        Err(_) => repaired_usage(usage.get())
-            .filter(|usage| has_counts(usage).is_ok_and(|counts| counts))
-            .map(Bytes::from),
-    }
+    let (usage, json): (Usage, Bytes) = match serde_json::from_str(json.get()) {
+        Ok(usage) => (usage, event.data.slice_ref(json.get().as_bytes())),
+        Err(_) => {
+            let repaired = repaired_usage(json.get())?;
+            (serde_json::from_str(&repaired).ok()?, repaired.into())
+        }
+    };
+    Some(ReportedUsage { usage, json }).filter(|reported| !reported.usage.is_blank())
 }
 
 /// Returns whether any tool call in `calls`, the JSON text of a `tool_calls` list, has a name or arguments.

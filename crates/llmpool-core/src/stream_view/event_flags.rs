@@ -1,6 +1,6 @@
 //! Facts about one event of a stream, as found by classifying the event.
 
-use bytes::Bytes;
+use super::reported_usage::ReportedUsage;
 
 /// Facts about one event of a stream. Several flags can be set at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,9 +41,8 @@ pub(super) struct EventFacts {
     pub(super) finished: u128,
     /// Whether the event ends a stream of the Responses API.
     pub(super) terminal: bool,
-    /// JSON text of the token usage that the event reports, with the field names of Chat Completions. `None`
-    /// if the event reports no token count.
-    pub(super) usage: Option<Bytes>,
+    /// The token usage that the event reports. `None` if the event reports no token count.
+    pub(super) usage: Option<Box<ReportedUsage>>,
     /// Length in bytes of the output in the event, as JSON text.
     pub(super) output_bytes: usize,
 }

@@ -12,6 +12,7 @@ mod event_flags;
 mod json_fields;
 mod output_size;
 mod repeat;
+mod reported_usage;
 mod requested_choices;
 mod response_event;
 mod view;

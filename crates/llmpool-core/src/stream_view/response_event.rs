@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::event_flags::EventFacts;
 use super::json_fields::{is_failure, is_non_empty, output_length};
+use super::reported_usage::ReportedUsage;
 use crate::chat::repair::decode_usage;
 use crate::lenient_json;
 use crate::provider_error::find_error_in_event;
@@ -130,9 +130,8 @@ fn is_named_call(item: &str) -> bool {
 struct ResponseSummary {
     failed: bool,
     has_output: bool,
-    /// JSON text of the token usage, with the field names of Chat Completions. `None` if the response reports
-    /// no token count.
-    usage: Option<Bytes>,
+    /// The token usage, with the field names of Chat Completions. `None` if the response reports no token count.
+    usage: Option<Box<ReportedUsage>>,
 }
 
 impl ResponseSummary {
@@ -163,7 +162,10 @@ impl ResponseSummary {
         Some(Self {
             has_output: fields.output.is_some_and(is_non_empty),
             failed: matches!(status, Some(ResponseStatus::Failed | ResponseStatus::Cancelled)),
-            usage: usage.and_then(|usage| serde_json::to_vec(&usage).ok().map(Bytes::from)),
+            usage: usage.and_then(|usage| {
+                let json = serde_json::to_vec(&usage).ok()?.into();
+                Some(Box::new(ReportedUsage { usage, json }))
+            }),
         })
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::event_flags::{EventFacts, EventFlags};
 use super::output_size::OutputSize;
 use super::repeat::{EventRepeat, EventTemplate};
+use super::reported_usage::ReportedUsage;
 use super::{chat_chunk, response_event};
 use crate::api_format::ApiFormat;
 use crate::provider_error::find_error_in_event;
@@ -32,7 +33,7 @@ pub struct StreamView {
     content: bool,
     /// Whether the output of the stream consists of complete answers in place of deltas.
     has_whole_answers: bool,
-    usage: Option<Bytes>,
+    pub(super) usage: Option<Box<ReportedUsage>>,
     pub(super) output: OutputSize,
     template: Option<EventTemplate>,
     templates_learned: u32,
@@ -160,10 +161,11 @@ impl StreamView {
         self.content
     }
 
-    /// Returns the token usage that the provider reported last, as JSON text with the field names of Chat
-    /// Completions. `None` if no usage with at least one token count has arrived.
+    /// Returns the token usage that the provider reported last, with the counts of earlier reports that it lacks,
+    /// as JSON text that [`Usage`](crate::chat::Usage) reads. `None` if no usage with at least one token count has
+    /// arrived.
     pub fn usage(&self) -> Option<&Bytes> {
-        self.usage.as_ref()
+        self.usage.as_ref().map(|usage| &usage.json)
     }
 
     /// Estimates the number of output tokens that have arrived, from the length of the output.
@@ -208,9 +210,12 @@ impl StreamView {
         self.has_terminal_event |= facts.terminal;
         self.content |= facts.flags.content;
         self.output.add(facts.output_bytes);
-        if facts.usage.is_some() {
+        if let Some(mut later) = facts.usage {
             self.choices_before_usage = if facts.flags.usage_only { self.choices } else { 0 };
-            self.usage = facts.usage;
+            if let Some(earlier) = &self.usage {
+                later.complete_from(earlier);
+            }
+            self.usage = Some(later);
         }
     }
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::dropped_fields::without;
 use crate::chat::repair::decode_usage;
-use crate::chat::{LenientU64, Usage};
+use crate::chat::{LenientU64, Usage, details_in};
 use crate::lenient_json;
 use crate::raw_object::RawObject;
 use crate::responses::{InputTokensDetails, OutputTokensDetails, ResponsesUsage};
@@ -41,11 +41,13 @@ fn decode(json: &str) -> Option<Usage> {
 /// stay absent. Unknown fields are kept.
 pub(crate) fn to_chat(usage: &ResponsesUsage) -> Usage {
     Usage {
-        prompt_tokens: usage.input_tokens,
-        completion_tokens: usage.output_tokens,
+        prompt_tokens: usage.input_tokens().into(),
+        completion_tokens: usage.output_tokens().into(),
         total_tokens: usage.total_tokens,
-        prompt_tokens_details: recast(usage.input_tokens_details.as_ref()),
-        completion_tokens_details: recast(usage.output_tokens_details.as_ref()),
+        prompt_tokens_details: recast(usage.input_tokens_details.as_ref())
+            .or_else(|| details_in(&usage.extra, "prompt_tokens_details")),
+        completion_tokens_details: recast(usage.output_tokens_details.as_ref())
+            .or_else(|| details_in(&usage.extra, "completion_tokens_details")),
         extra: without(&usage.extra, Usage::FIELD_NAMES),
     }
 }
@@ -60,9 +62,9 @@ pub(super) fn to_responses(usage: &Usage) -> ResponsesUsage {
         .total_tokens()
         .or_else(|| Some(input?.saturating_add(output?)));
     let required = |tokens: Option<u64>| LenientU64::from(tokens.unwrap_or(0));
-    let input_details: InputTokensDetails = recast(usage.prompt_tokens_details.as_ref()).unwrap_or_default();
+    let input_details: InputTokensDetails = recast(usage.prompt_details().as_deref()).unwrap_or_default();
     let output_details: OutputTokensDetails =
-        recast(usage.completion_tokens_details.as_ref()).unwrap_or_default();
+        recast(usage.completion_details().as_deref()).unwrap_or_default();
     ResponsesUsage {
         input_tokens: required(input),
         input_tokens_details: Some(InputTokensDetails {

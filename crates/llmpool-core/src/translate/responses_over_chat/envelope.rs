@@ -97,7 +97,7 @@ impl ResponseEnvelope {
         let started = self.started();
         Response {
             output,
-            usage: usage.map(usage::to_responses),
+            usage: usage.filter(|usage| !usage.is_empty()).map(usage::to_responses),
             model: model.or(started.model),
             service_tier: service_tier.or(started.service_tier),
             status: Some(match incomplete_reason {

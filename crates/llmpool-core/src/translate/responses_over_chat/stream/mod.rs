@@ -96,7 +96,7 @@ impl ChunkToEventTranslator {
         if self.is_finished {
             return;
         }
-        self.usage = chunk.usage().or(self.usage.take());
+        Usage::update(&mut self.usage, chunk.any_usage());
         update(&mut self.model, chunk.model.as_deref());
         update(&mut self.service_tier, chunk.service_tier.as_deref());
         self.start();
