@@ -75,6 +75,11 @@ impl<'a> RawObject<'a> {
         self.place(name).map(|place| &*self.members[place].1)
     }
 
+    /// Returns the names of the members.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|(name, _)| name.as_ref())
+    }
+
     /// Returns whether a member is absent or null.
     pub(crate) fn is_missing(&self, name: &str) -> bool {
         matches!(self.get(name), None | Some("null"))

@@ -339,3 +339,69 @@ proptest! {
         prop_assert_eq!(message.reasoning_text(), whole.reasoning_text());
     }
 }
+
+#[test]
+fn content_that_is_an_object_is_its_json_text() {
+    let nested = format!("{{\"a\":{}1{}}}", "[".repeat(500), "]".repeat(500));
+    for object in [
+        r#"{"answer":42}"#,
+        r#"{"b":123456789012345678901234567890,"a":1.10,"c":"\u00e9"}"#,
+        r#"{"type":"cat","name":"x"}"#,
+        r#"{"type":"text","answer":1}"#,
+        r#"{"type":5}"#,
+        r#"{"text":"x","score":1}"#,
+        r#"{"text":5}"#,
+        &nested,
+    ] {
+        for name in ["message", "delta"] {
+            let body = format!(
+                r#"{{"choices":[{{"index":0,"{name}":{{"role":"assistant","content":{object}}},"finish_reason":"stop"}}]}}"#
+            );
+            let completion = ChatCompletion::decode(body.as_bytes()).unwrap();
+            assert_eq!(completion.text(), object, "{name}");
+        }
+        let body = format!(r#"{{"choices":[{{"index":0,"delta":{{"content":{object}}}}}]}}"#);
+        let chunk = ChunkDecoder::new().decode(body.as_bytes()).unwrap();
+        assert_eq!(chunk.text(), object);
+    }
+    for part in [
+        r#"{"type":"text","text":"Hi"}"#,
+        r#"{"type":"output_text","text":"Hi","annotations":[]}"#,
+        r#"{"text":"Hi"}"#,
+        r#"{"text":"Hi","annotations":[]}"#,
+        r#"{"type":"text","text":{"value":"Hi","annotations":[]}}"#,
+    ] {
+        let body = format!(r#"{{"choices":[{{"message":{{"content":{part}}}}}]}}"#);
+        let completion = ChatCompletion::decode(body.as_bytes()).unwrap();
+        assert_eq!(completion.text(), "Hi", "{part}");
+    }
+    let body =
+        br#"{"choices":[{"message":{"content":{},"tool_calls":[{"id":"a","function":{"name":"f"}}]}}]}"#;
+    assert_eq!(
+        ChatCompletion::decode(body).unwrap().text(),
+        "",
+        "an empty object is no content"
+    );
+}
+
+#[test]
+fn text_of_a_delta_or_message_without_content_is_its_content() {
+    for (message, text) in [
+        (r#"{"text":"Hi"}"#, "Hi"),
+        (r#"{"role":"assistant","content":null,"text":"Hi"}"#, "Hi"),
+        (r#"{"content":"Hi","text":"other"}"#, "Hi"),
+        (r#"{"content":"","text":"other"}"#, ""),
+        (r#"{"text":5}"#, ""),
+    ] {
+        let body = format!(r#"{{"choices":[{{"index":0,"message":{message}}}]}}"#);
+        let completion = ChatCompletion::decode(body.as_bytes()).unwrap();
+        assert_eq!(completion.text(), text, "{message}");
+        let body = format!(r#"{{"choices":[{{"index":0,"delta":{message}}}]}}"#);
+        let mut decoder = ChunkDecoder::new();
+        let mut assembler = Assembler::new();
+        for _ in 0..2 {
+            assembler.push(decoder.decode(body.as_bytes()).unwrap());
+        }
+        assert_eq!(assembler.finish().text(), text.repeat(2), "{message}");
+    }
+}

@@ -140,11 +140,14 @@ impl ChunkDecoder {
     }
 }
 
-/// Returns whether the deltas contain all text of the chunk. The legacy completions API has its text beside
-/// them.
+/// Returns whether the content of the deltas contains all text of the chunk. The legacy completions API has its text
+/// beside them, and some gateways have it beside the content.
 fn is_readable(chunk: &ChatChunk) -> bool {
-    let has_text_elsewhere =
-        |choice: &ChunkChoice| choice.extra.get("text").is_some() && is_default(&choice.delta);
+    let has_text_elsewhere = |choice: &ChunkChoice| {
+        let delta = &choice.delta;
+        (choice.extra.get("text").is_some() && is_default(delta))
+            || (delta.content.is_none() && delta.extra.get("text").is_some())
+    };
     !chunk.choices.iter().any(has_text_elsewhere)
 }
 

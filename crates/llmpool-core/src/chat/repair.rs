@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::lenient_u64::LenientU64;
+use super::part::Part;
 use crate::lenient_json;
 use crate::raw_object::{RawObject, quoted};
 
@@ -136,9 +137,16 @@ fn repaired_message(json: &str) -> Option<String> {
         message.edit(name, to_text);
     }
     message.edit("content", |content| match content.as_bytes().first() {
+        Some(b'{') if !is_part(content) => object_text(content),
         Some(b'{' | b'[') => to_list(content, |part| Some(part.to_owned())),
         _ => to_string(content),
     });
+    if message.is_missing("content")
+        && message.get("text").is_some_and(is_string)
+        && let Some(text) = message.remove("text")
+    {
+        message.set("content", text.into_owned());
+    }
     message.edit("annotations", |list| {
         matches!(list.as_bytes().first(), Some(b'[' | b'n')).then(|| list.to_owned())
     });
@@ -153,6 +161,32 @@ fn repaired_message(json: &str) -> Option<String> {
         }
     });
     Some(message.to_json())
+}
+
+/// Returns whether an object is a content part: of a known type, or text without a type and without other members
+/// than annotations.
+fn is_part(json: &str) -> bool {
+    let is_text = |object: RawObject<'_>| {
+        let members = ["type", "text", "annotations"];
+        object.get("type").is_some() || object.names().all(|name| members.contains(&name))
+    };
+    let is_known = match serde_json::from_str(json) {
+        Ok(Part::Text(part)) => part.has("text"),
+        Ok(Part::Other(_)) | Err(_) => false,
+        Ok(_) => true,
+    };
+    is_known && RawObject::parse(json).is_some_and(is_text)
+}
+
+/// Returns the JSON text of an object as a string, which is how providers send the answers of a JSON mode. Null if
+/// the object has no members.
+fn object_text(json: &str) -> Option<String> {
+    let has_members = json.len() > 2 && !json[1..json.len() - 1].trim_ascii().is_empty();
+    Some(if has_members {
+        quoted(json)
+    } else {
+        "null".to_owned()
+    })
 }
 
 /// Returns a message or delta with the given content, which is JSON text.

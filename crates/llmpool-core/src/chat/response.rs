@@ -114,10 +114,13 @@ impl Choice {
         }
     }
 
-    /// Returns whether the message is empty, and a field that stands for the message in other formats is not.
+    /// Returns whether the message is empty, and a field that stands for the message in other formats is not. Also
+    /// returns whether the message has its text in another field than its content.
     fn has_text_elsewhere(&self) -> bool {
+        let message = &self.message;
         let mut names = ["delta", "text"].iter();
-        names.any(|name| self.extra.get(name).is_some()) && is_default(&self.message)
+        (names.any(|name| self.extra.get(name).is_some()) && is_default(message))
+            || (message.content.is_none() && message.extra.get("text").is_some())
     }
 
     /// Decodes `logprobs`. Returns `None` if the field is absent or is not in OpenAI's format.
