@@ -340,11 +340,13 @@ fn piece(delta: Value) -> Value {
 #[test]
 fn empty_finish_reasons_and_empty_chunks_are_ignored() {
     let end = |reason: &str| json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]});
-    let answer = assembled(&[piece(json!({"content": "a"})), end("length"), end("")]);
-    assert_eq!(answer.choices[0].finish_reason, Some(FinishReason::Length));
-    let mut assembler = Assembler::new();
-    assembler.push(serde_json::from_value(end("")).unwrap());
-    assert!(!assembler.is_done());
+    for word in ["", "None", "null"] {
+        let answer = assembled(&[piece(json!({"content": "a"})), end("length"), end(word)]);
+        assert_eq!(answer.choices[0].finish_reason, Some(FinishReason::Length));
+        let mut assembler = Assembler::new();
+        assembler.push(serde_json::from_value(end(word)).unwrap());
+        assert!(!assembler.is_done(), "{word}");
+    }
     // Azure starts and ends a stream with such chunks.
     let empty_chunk = json!({"id": "", "object": "", "created": 0, "model": "", "choices": [{"index": 0, "finish_reason": null}]});
     let content_chunk = json!({"id": "c1", "object": "chat.completion.chunk", "created": 17, "model": "m", "choices": [{"index": 0, "delta": {"content": "hi"}}]});

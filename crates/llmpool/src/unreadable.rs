@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use llmpool_core::api_format::ApiFormat;
-use llmpool_core::chat::{ChatCompletion, Choice, Message};
+use llmpool_core::chat::{ChatCompletion, Choice, FinishReason, Message};
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::framing::EventCollector;
 use llmpool_core::responses::Response;
@@ -85,8 +85,8 @@ pub(crate) fn why_unreadable(completion: &ChatCompletion) -> Option<&'static str
 
 /// Returns whether a choice has neither output nor a reason why it has none.
 fn is_empty(choice: &Choice) -> bool {
-    let reason = choice.finish_reason.as_ref();
-    reason.is_none_or(|reason| reason.as_str().is_empty()) && !has_output(&choice.message)
+    let is_finished = choice.finish_reason.as_ref().is_some_and(FinishReason::is_stated);
+    !is_finished && !has_output(&choice.message)
 }
 
 /// Returns whether a member other than the role contains anything.

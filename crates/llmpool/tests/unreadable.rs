@@ -139,6 +139,10 @@ async fn completion_without_a_message_is_an_error() {
             "a completion without a message",
         ),
         (json!([{"finish_reason": ""}]), "a completion without a message"),
+        (
+            json!([{"finish_reason": "None"}]),
+            "a completion without a message",
+        ),
     ] {
         let body = json!({"id": "c", "choices": choices}).to_string();
         for stream in [false, true] {

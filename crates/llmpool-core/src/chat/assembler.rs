@@ -14,7 +14,7 @@ use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::content::Content;
 use super::delta_merge::MergedFields;
 use super::field_map::FieldMap;
-use super::finish_reason::{FinishClass, FinishReason};
+use super::finish_reason::FinishReason;
 use super::json::Json;
 use super::message::Message;
 use super::part::Part;
@@ -115,7 +115,7 @@ impl PartialChoice {
     fn push(&mut self, piece: ChunkChoice) {
         let choice = &mut self.choice;
         if let Some(reason) = piece.finish_reason
-            && (is_stated(&reason) || choice.finish_reason.is_none())
+            && (reason.is_stated() || choice.finish_reason.is_none())
         {
             choice.finish_reason = Some(reason);
         }
@@ -126,7 +126,10 @@ impl PartialChoice {
     }
 
     fn is_finished(&self) -> bool {
-        self.choice.finish_reason.as_ref().is_some_and(is_stated)
+        self.choice
+            .finish_reason
+            .as_ref()
+            .is_some_and(FinishReason::is_stated)
     }
 
     fn finish(mut self, index: u64) -> Choice {
@@ -260,12 +263,6 @@ fn end_thinking(last: Option<&mut Part>, fields: &mut FieldMap<Json>) {
     if let Some(Part::Thinking(thinking)) = last {
         fields.move_to(&mut thinking.extra);
     }
-}
-
-/// Returns whether the finish reason is a non-empty string. Some providers send an empty finish reason in
-/// each chunk of an unfinished choice.
-fn is_stated(reason: &FinishReason) -> bool {
-    reason.class() != FinishClass::Missing
 }
 
 /// Sets `known` to `text`, if present. An empty `text` does not replace an earlier value, because some

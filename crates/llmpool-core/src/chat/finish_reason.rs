@@ -33,7 +33,7 @@ string_enum!(FinishReason {
 /// Meaning of a finish reason. Different providers use different strings for the same meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FinishClass {
-    /// The finish reason is an empty string: the choice is not finished.
+    /// The finish reason stands for none: the choice is not finished.
     Missing,
     /// The choice is complete. This is also the class of unknown finish reasons.
     Complete,
@@ -84,7 +84,18 @@ const FAILED: &[&str] = &[
     "unexpected_tool_call",
 ];
 
+/// Returns whether a finish reason is one. Some providers send an empty string in each chunk of an unfinished choice,
+/// and some the name of null in their language.
+pub(crate) fn states_a_reason(text: &str) -> bool {
+    !matches!(text, "" | "None" | "null")
+}
+
 impl FinishReason {
+    /// Returns whether the finish reason is one, and not a word for none, such as an empty string or `None`.
+    pub fn is_stated(&self) -> bool {
+        self.class() != FinishClass::Missing
+    }
+
     /// Returns whether the choice was cut off at the token limit or at the end of the context window.
     /// Recognises the finish reasons of several providers, such as `length` and `max_tokens`.
     pub fn is_truncated(&self) -> bool {
@@ -110,7 +121,7 @@ impl FinishReason {
             Self::ContentFilter => return FinishClass::Filtered,
             Self::Other(text) => text,
         };
-        if text.is_empty() {
+        if !states_a_reason(text) {
             return FinishClass::Missing;
         }
         // The same reason can be `SAFETY` and `safety`, since gateways rename the reasons of others.
@@ -145,6 +156,9 @@ mod tests {
             ("tool_calls", FinishClass::Complete),
             ("end_turn", FinishClass::Complete),
             ("", FinishClass::Missing),
+            ("None", FinishClass::Missing),
+            ("null", FinishClass::Missing),
+            ("none", FinishClass::Complete),
             ("length", FinishClass::Truncated),
             ("model_length", FinishClass::Truncated),
             ("max_tokens", FinishClass::Truncated),

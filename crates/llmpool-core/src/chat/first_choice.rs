@@ -2,7 +2,7 @@
 
 use super::chunk::{ChatChunk, ChunkChoice, Delta};
 use super::content::Content;
-use super::finish_reason::FinishClass;
+use super::finish_reason::FinishReason;
 
 /// The choice of a stream whose text is the answer: the choice with the lowest index of the stream so far, until
 /// that choice has output. From then on the choice stays the same, because its output has been given out.
@@ -52,8 +52,5 @@ fn has_output(choice: &ChunkChoice) -> bool {
         || !tool_calls.is_empty()
         || function_call.is_some()
         || extra.iter().any(|(_, json)| is_stated(json.get()))
-        || choice
-            .finish_reason
-            .as_ref()
-            .is_some_and(|reason| reason.class() != FinishClass::Missing)
+        || choice.finish_reason.as_ref().is_some_and(FinishReason::is_stated)
 }

@@ -7,6 +7,7 @@
 use serde_json::value::RawValue;
 
 use super::chunk::{ChatChunk, ChunkChoice, Delta};
+use super::finish_reason::states_a_reason;
 use super::lenient_u64::LenientU64;
 use super::tool::{FunctionCall, ToolCallDelta};
 use crate::held_halves::HeldHalves;
@@ -86,7 +87,8 @@ impl HalfPairs {
     fn join_choice(&mut self, json: &str) -> Option<String> {
         let mut choice = RawObject::parse(json)?;
         let index = count(&choice, "index").get().unwrap_or(0);
-        let is_finished = !matches!(choice.get("finish_reason"), None | Some("null" | "\"\""));
+        let reason = choice.get("finish_reason");
+        let is_finished = reason.is_some_and(|reason| states_a_reason(reason.trim_matches('"')));
         if is_finished && self.0.contains(|place| place.choice == index) && choice.is_missing("delta") {
             choice.set("delta", "{}".to_owned());
         }

@@ -10,7 +10,7 @@ use super::json_fields::{is_failure, is_non_empty, output_length};
 use super::reported_usage::ReportedUsage;
 use crate::chat::repair::{AnswerKind, repaired, repaired_usage};
 use crate::chat::wire_object::FieldName;
-use crate::chat::{FinishReason, LenientU64, Usage};
+use crate::chat::{FinishReason, LenientU64, Usage, states_a_reason};
 use crate::provider_error::find_error_in_event;
 use crate::sse::SseEvent;
 
@@ -134,7 +134,7 @@ impl ChoiceFields<'_> {
     }
 
     fn is_finished(&self) -> bool {
-        !matches!(self.finish_reason(), "" | "null")
+        states_a_reason(self.finish_reason())
     }
 
     fn is_error(&self) -> bool {

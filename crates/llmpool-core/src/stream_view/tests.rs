@@ -182,6 +182,26 @@ fn complete_needs_done_or_a_finish_reason_for_every_choice() {
     assert!(done.is_complete());
 }
 
+#[test]
+fn words_for_no_finish_reason_do_not_finish_a_choice() {
+    for word in ["null", r#""""#, r#""None""#, r#""null""#] {
+        let chunk =
+            |delta: &str| format!(r#"{{"choices":[{{"index":0,"delta":{delta},"finish_reason":{word}}}]}}"#);
+        let mut view = StreamView::default();
+        for turn in 0..3 {
+            view.observe(&event(&chunk(&format!(r#"{{"content":"{turn}"}}"#))));
+            assert!(!view.is_complete(), "{word}");
+        }
+        assert_eq!(
+            flags_of(&chunk(r#"{"role":"assistant"}"#)),
+            EventFlags::default(),
+            "{word} is no content"
+        );
+    }
+    let other = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"none"}]}"#;
+    assert!(flags_of(other).content, "other words are unknown reasons");
+}
+
 // L77
 #[test]
 fn last_of_repeated_fields_counts() {

@@ -21,8 +21,7 @@ use super::envelope::ResponseEnvelope;
 use super::incomplete_reason::incomplete_reason;
 use super::response::{thinking_text, token_logprobs};
 use crate::chat::{
-    ChatChunk, ChunkChoice, Content, Delta, FinishClass, FinishReason, FirstChoice, Json, Part,
-    ToolCallDelta, Usage,
+    ChatChunk, ChunkChoice, Content, Delta, FinishReason, FirstChoice, Json, Part, ToolCallDelta, Usage,
 };
 use crate::responses::{EventKind, Response, ResponseEvent};
 use crate::translate::FailedResponse;
@@ -216,7 +215,7 @@ impl ChunkToEventTranslator {
             self.echoed = EchoedMessage::default();
         }
         let reason = choice.finish_reason;
-        if let Some(reason) = reason.filter(|reason| reason.class() != FinishClass::Missing) {
+        if let Some(reason) = reason.filter(FinishReason::is_stated) {
             self.finish_reason = Some(reason);
         }
     }
