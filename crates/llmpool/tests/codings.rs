@@ -41,15 +41,26 @@ fn target(script: &Arc<ScriptedProvider>) -> OpenAiCompatible {
         .unwrap()
 }
 
-/// Returns the head of a response with this status and value of `content-encoding`, up to the headers that say how
-/// long the body is.
-fn head(status: u16, coding: &str) -> String {
-    format!("HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-encoding: {coding}\r\n")
+const DOCUMENT: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
+
+/// Returns the head of a response with this status and values of `content-type` and `content-encoding`, up to the
+/// headers that say how long the body is.
+fn head(status: u16, label: &str, coding: &str) -> String {
+    format!("HTTP/1.1 {status} X\r\ncontent-type: {label}\r\ncontent-encoding: {coding}\r\n")
+}
+
+fn labelled(status: u16, label: &str, coding: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!(
+        "{}content-length: {}\r\n\r\n",
+        head(status, label, coding),
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
 }
 
 fn response(status: u16, coding: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("{}content-length: {}\r\n\r\n", head(status, coding), body.len());
-    [head.as_bytes(), body].concat()
+    labelled(status, DOCUMENT, coding, body)
 }
 
 /// Returns the HTTP chunks of a body, without the terminating chunk.
@@ -66,7 +77,7 @@ fn stream_cut_at(coding: &str, format: Format, count: usize) -> (Vec<u8>, Vec<u8
         .collect();
     let events: Vec<&[u8]> = events.iter().map(String::as_bytes).collect();
     let pieces = flushed(format, &events);
-    let head = head(200, coding) + "transfer-encoding: chunked\r\n\r\n";
+    let head = head(200, EVENTS, coding) + "transfer-encoding: chunked\r\n\r\n";
     let (first, rest) = pieces.split_at(count);
     (
         [head.as_bytes(), &chunks(first)].concat(),
@@ -256,7 +267,7 @@ async fn plain_bodies_that_claim_a_coding_are_read() {
         assert_eq!((&*outcome.unwrap().text(), requests), ("ok", 1), "{coding}");
     }
     for coding in ["gzip", "zstd", "utf-8"] {
-        let (outcome, requests) = call(true, response(200, coding, events.as_bytes())).await;
+        let (outcome, requests) = call(true, labelled(200, EVENTS, coding, events.as_bytes())).await;
         assert_eq!(
             (&*outcome.unwrap().text(), requests),
             ("Hello world", 1),
@@ -315,7 +326,7 @@ async fn limits_count_decoded_bytes() {
     }
     let body = encoded(Format::Zstd, &[b"data: ", &text[..]].concat());
     assert!(body.len() < 4 << 20);
-    let (error, requests) = failure_of(true, response(200, "zstd", &body)).await;
+    let (error, requests) = failure_of(true, labelled(200, EVENTS, "zstd", &body)).await;
     assert_eq!((error.kind(), requests), (UNUSABLE, 1));
     assert!(error.to_string().contains("16 MiB"), "{error}");
 }

@@ -14,7 +14,7 @@ use llmpool::{
     Timeouts, UsageSource,
 };
 use serde_json::{Value, json};
-use support::{Action, COMPLETION, ScriptedProvider, recorded};
+use support::{Action, COMPLETION, ScriptedProvider, chunk_json, recorded};
 use tokio::time::Instant;
 
 const RESPONSE: &str = r#"{"id":"resp_1","object":"response","created_at":1,"status":"completed","model":"m","output":[{"type":"message","id":"msg_1","status":"completed","role":"assistant","content":[{"type":"output_text","text":"ok","annotations":[]}]}],"usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}"#;
@@ -117,7 +117,10 @@ async fn framing_is_decided_by_what_comes() {
     use Conversion::{AnswersToDeltas, DocumentToEvents, EventsToDocument, Trimmed};
     let to_events = Some(DocumentToEvents);
     let to_document = Some(EventsToDocument);
-    let stream = sse(&recorded());
+    // The first event has text, so that its loss is noticed.
+    let first = chunk_json(r#"{"role":"assistant","content":"Hello"}"#, "null");
+    let events = [&[first], &recorded()[2..]].concat();
+    let stream = sse(&events);
     let chunk = |text: &str, finish: &str| {
         let usage = r#""usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}"#;
         let choice = format!(r#"{{"index":0,"delta":{{"content":"{text}"}},"finish_reason":{finish}}}"#);
@@ -168,8 +171,8 @@ async fn framing_is_decided_by_what_comes() {
             Some(AnswersToDeltas),
         ),
     ];
-    let first_line = recorded()[0].clone();
-    let data = sse(&recorded()[1..]);
+    let first_line = events[0].clone();
+    let data = sse(&events[1..]);
     let replayed = |body: String| (body, "ok", to_document, to_events);
     let replayed_list = replayed(format!("[{},{}]", chunk("o", "null"), chunk("k", r#""stop""#)));
     let trimmed = |body: String| (body, "ok", Some(Trimmed), to_events);
