@@ -75,6 +75,30 @@ async fn assembled_stream_has_text_and_usage() {
     );
 }
 
+#[tokio::test]
+async fn usage_with_a_price_alone_is_estimated() {
+    let price = r#""usage":{"cost":0.5}"#;
+    let server = Server::start(move |number, _| {
+        let last = format!(r#"{{"id":"c1","choices":[],{price}}}"#);
+        let document =
+            format!(r#"{{"choices":[{{"message":{{"content":"Hello"}},"finish_reason":"stop"}}],{price}}}"#);
+        Action::Send(match number {
+            0 => answer(200, "", &document),
+            _ => stream_of(&[&recorded()[..4], &[last, "[DONE]".to_owned()]].concat()),
+        })
+    })
+    .await;
+    let target = target(&server, &["k"], 0);
+    let plain = target.chat(&hello()).await.unwrap();
+    let stream = target.chat_stream(&hello()).await.unwrap();
+    for answer in [plain, stream.into_response().await.unwrap()] {
+        assert_eq!(answer.report.usage_source, UsageSource::Estimated);
+        assert!(answer.report.usage.as_ref().unwrap().completion_tokens() > Some(0));
+        let usage = answer.completion.usage.as_ref().unwrap();
+        assert_eq!(usage.extra.get("cost").unwrap().get(), "0.5");
+    }
+}
+
 // U14, O17, L68, L71
 #[tokio::test]
 async fn late_usage_is_recorded_and_missing_usage_is_estimated() {

@@ -123,9 +123,13 @@ fn choice_pieces(provider: &Provider, place: usize, choice: &Choice) -> Vec<Valu
     let index = index(provider, place);
     let mut deltas = vec![json!({"role": "assistant", "content": ""})];
     // Halves are joined in members of a delta that are strings.
-    let has_other_texts = [Oddity::DeltaAsText, Oddity::LegacyText]
-        .iter()
-        .any(|oddity| provider.has(*oddity));
+    let has_other_texts = [
+        Oddity::DeltaAsText,
+        Oddity::LegacyText,
+        Oddity::TextInPlaceOfContent,
+    ]
+    .iter()
+    .any(|oddity| provider.has(*oddity));
     let texts = |pieces: &[String]| match () {
         () if provider.has_parts() || has_other_texts => with_whole_pairs(pieces),
         () if provider.has(Oddity::SplitPairs) => with_split_pairs(pieces),
@@ -155,6 +159,9 @@ fn choice_pieces(provider: &Provider, place: usize, choice: &Choice) -> Vec<Valu
         let mut piece = json!({"index": index, "delta": delta, "finish_reason": null});
         if provider.has(Oddity::EmptyFinishReason) {
             piece["finish_reason"] = "".into();
+        }
+        if provider.has(Oddity::FinishReasonOfPython) {
+            piece["finish_reason"] = "None".into();
         }
         if number > first {
             piece["finish_reason"] = finish_reason(provider, choice);
@@ -192,6 +199,9 @@ fn as_text(provider: &Provider, mut choice: Value, name: &str) -> Value {
     } else if is_text && provider.has(Oddity::LegacyText) {
         choice.as_object_mut().unwrap().remove(name);
         choice["text"] = text;
+    } else if provider.has(Oddity::TextInPlaceOfContent) {
+        choice[name].as_object_mut().unwrap().remove("content");
+        choice[name]["text"] = text;
     }
     choice
 }
@@ -371,7 +381,12 @@ fn call_deltas(provider: &Provider, number: usize, call: &Call) -> Vec<Value> {
     } else {
         vec![&*name]
     };
-    first["function"] = json!({"name": names[0], "arguments": ""});
+    let begun = if provider.has(Oddity::PlaceholderArguments) {
+        "{}"
+    } else {
+        ""
+    };
+    first["function"] = json!({"name": names[0], "arguments": begun});
     let mut deltas = vec![first];
     for piece in &names[1..] {
         let mut delta = place(false);
@@ -388,21 +403,35 @@ fn call_deltas(provider: &Provider, number: usize, call: &Call) -> Vec<Value> {
     } else {
         call.arguments.iter().cloned().map(Value::from).collect()
     };
-    for piece in arguments {
+    for (number, piece) in arguments.into_iter().enumerate() {
         let mut delta = place(false);
+        if provider.has(Oddity::NewIdWithEveryPiece) && style == CallStyle::IndexAndId {
+            delta["id"] = format!("{id}-{number}").into();
+        }
         delta["function"] = json!({"arguments": piece});
         if provider.has(Oddity::NameWithEveryPiece) {
             delta["function"]["name"] = name.as_str().into();
         }
         deltas.push(delta);
     }
+    if provider.has(Oddity::CallRepeatedAtItsEnd) {
+        let mut delta = place(true);
+        let arguments = with_whole_pairs(&call.arguments).concat();
+        delta["function"] = json!({"name": name, "arguments": arguments_value(provider, arguments)});
+        deltas.push(delta);
+    }
     deltas
 }
 
 fn usage_object(provider: &Provider, usage: &Usage) -> Value {
+    let [prompt, completion] = if provider.has(Oddity::UsageNamesOfAnotherApi) {
+        ["input_tokens", "output_tokens"]
+    } else {
+        ["prompt_tokens", "completion_tokens"]
+    };
     let mut object = json!({
-        "prompt_tokens": usage.prompt.to_json(),
-        "completion_tokens": usage.completion.to_json(),
+        prompt: usage.prompt.to_json(),
+        completion: usage.completion.to_json(),
         "total_tokens": usage.total.to_json(),
     });
     if provider.has(Oddity::DetailsOfAnotherType) {

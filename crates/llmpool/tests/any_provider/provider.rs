@@ -144,6 +144,18 @@ pub enum Oddity {
     NullChoices,
     /// In the usage.
     DetailsOfAnotherType,
+    /// Each piece of a call has another ID, if each has one.
+    NewIdWithEveryPiece,
+    /// The arguments of a call begin with `{}`.
+    PlaceholderArguments,
+    /// The last delta of a call is the whole call.
+    CallRepeatedAtItsEnd,
+    /// The counts have the names of the Responses API.
+    UsageNamesOfAnotherApi,
+    /// The text of a delta or message is in `text`.
+    TextInPlaceOfContent,
+    /// In place of null, before the last delta.
+    FinishReasonOfPython,
     // Responses.
     /// The fields of the response are in the last event.
     FieldsInLastEvent,
@@ -152,7 +164,7 @@ pub enum Oddity {
     NoIndexes,
 }
 
-const ODDITIES: [Oddity; 38] = [
+const ODDITIES: [Oddity; 44] = [
     Oddity::ByteOrderMark,
     Oddity::BlankLines,
     Oddity::CarriageReturns,
@@ -191,6 +203,12 @@ const ODDITIES: [Oddity; 38] = [
     Oddity::NullChoices,
     Oddity::DetailsOfAnotherType,
     Oddity::FieldsInLastEvent,
+    Oddity::NewIdWithEveryPiece,
+    Oddity::PlaceholderArguments,
+    Oddity::CallRepeatedAtItsEnd,
+    Oddity::UsageNamesOfAnotherApi,
+    Oddity::TextInPlaceOfContent,
+    Oddity::FinishReasonOfPython,
 ];
 
 impl Provider {
@@ -363,6 +381,16 @@ fn possible(mut provider: Provider) -> Provider {
     }
     if provider.has(NameInPieces) || provider.has(NameSoFar) {
         excluded(&mut provider, &[NameWithEveryPiece]);
+    }
+    // A piece with another ID, or after a placeholder, and with a name is another call.
+    if provider.has(NameInPieces) || provider.has(NameSoFar) || provider.has(NameWithEveryPiece) {
+        excluded(
+            &mut provider,
+            &[Oddity::NewIdWithEveryPiece, Oddity::PlaceholderArguments],
+        );
+    }
+    if provider.has(Oddity::DeltaAsText) || provider.has(Oddity::LegacyText) {
+        excluded(&mut provider, &[Oddity::TextInPlaceOfContent]);
     }
     // A comment makes an event of a document, which ends with the body.
     let is_event = matches!(
