@@ -28,7 +28,6 @@ use crate::encoded_request::{EncodedRequest, RequestEncoder};
 use crate::endpoint::Endpoint;
 use crate::exchange;
 use crate::openai_compatible::OpenAiCompatible;
-use crate::options::Timeouts;
 use crate::secrets::KeyLabel;
 use crate::stream::{RawEventStream, StreamLimits};
 use crate::target::Target;
@@ -230,7 +229,7 @@ impl OpenAiCompatible {
             limits: None,
             time_to_first_content: None,
         };
-        let deadlines = deadlines(timeout);
+        let deadlines = CallDeadlines::within(timeout);
         loop {
             let encoder = ChatEncoder {
                 request: &request,
@@ -405,18 +404,6 @@ fn likely_accounts(target: &Target, keys: &[KeyCheck]) -> Vec<Vec<KeyLabel>> {
     groups.sort_unstable();
     let labels = |group: Vec<usize>| group.into_iter().map(|index| keys[index].key.clone()).collect();
     groups.into_iter().map(labels).collect()
-}
-
-fn deadlines(timeout: Duration) -> CallDeadlines {
-    CallDeadlines {
-        timeouts: Timeouts {
-            connect: Some(timeout),
-            first_content: Some(timeout),
-            idle: None,
-            total: Some(timeout),
-        },
-        deadline: clock::now() + timeout,
-    }
 }
 
 /// Runs futures concurrently and returns their outputs in the order of `futures`. Suitable only for a few

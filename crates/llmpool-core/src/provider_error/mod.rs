@@ -13,7 +13,7 @@ use body::BodyContent;
 
 pub use error::ProviderError;
 pub use success::find_error_in_success;
-pub(crate) use success::{find_error_in_event, is_failure};
+pub(crate) use success::{find_error_in_event, is_error_object, is_failure};
 
 impl ProviderError {
     /// Parses the body of an error response, or the data of an error event. If the body contains no JSON, the

@@ -62,6 +62,12 @@ pub(crate) fn find_error_in_event(data: &[u8]) -> Option<ProviderError> {
     }
 }
 
+/// Returns whether an event says of itself that it is an error: `"object": "error"`.
+pub(crate) fn is_error_object(data: &[u8]) -> bool {
+    let event: Option<Value> = decode_cleaned(data, |data| serde_json::from_slice(data)).ok();
+    event.is_some_and(|event| event.get("object").and_then(Value::as_str) == Some("error"))
+}
+
 /// Returns false if a body with content contains no word that marks an error. Such a body is not parsed.
 fn may_report_error(body: &[u8]) -> bool {
     static ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("error"));

@@ -10,7 +10,7 @@ use super::json_fields::{is_failure, is_non_empty, output_length};
 use super::reported_usage::ReportedUsage;
 use crate::chat::repair::decode_usage;
 use crate::lenient_json;
-use crate::provider_error::find_error_in_event;
+use crate::provider_error::{find_error_in_event, is_error_object};
 use crate::raw_object::RawObject;
 use crate::responses::{Item, Response, ResponseStatus, ResponsesUsage};
 use crate::sse::SseEvent;
@@ -73,8 +73,8 @@ fn facts_of(fields: &ResponseEventFields<'_>, data: &[u8]) -> EventFacts {
             facts.output_bytes = delta.map_or(0, output_length);
         }
         _ if kind.starts_with("response.") => {}
-        // Some servers send an error object in place of an event.
-        _ => facts.flags.error |= find_error_in_event(data).is_some(),
+        // An event of an unknown type may have any members, and some servers send an error object in place of an event.
+        _ => facts.flags.error |= is_error_object(data),
     }
     facts
 }

@@ -9,7 +9,7 @@ use llmpool_core::failure::{Failure, FailureKind, classify_in_stream};
 use llmpool_core::models::ModelList;
 use llmpool_core::provider_error::find_error_in_success;
 
-use super::deadlines;
+use crate::call_deadlines::CallDeadlines;
 use crate::clock;
 use crate::endpoint::Endpoint;
 use crate::exchange;
@@ -40,7 +40,7 @@ pub(super) async fn list_models(
     add_key: impl Fn(&mut HeaderMap),
     timeout: Duration,
 ) -> Result<ModelListResponse, Failure> {
-    let deadlines = deadlines(timeout);
+    let deadlines = CallDeadlines::within(timeout);
     let request = || {
         let mut request = Request::new(Full::new(Bytes::new()));
         *request.method_mut() = Method::GET;
