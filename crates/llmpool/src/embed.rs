@@ -117,7 +117,7 @@ impl EmbeddingInterface for OpenAiCompatible {
                 }
             })?;
             let estimate = || Some(tokens::estimated_input(&answer.request_body));
-            answer.report.note_usage(response.usage.clone(), estimate);
+            answer.report.note_usage(response.usage.as_ref(), estimate);
             Ok(EmbeddingAnswer::new(response).with_report(answer.report))
         })
     }

@@ -143,7 +143,7 @@ impl LlmInterface for OpenAiCompatible {
             if unreadable::why_unreadable(&completion).is_some() {
                 return Err(fail(outcome.report));
             }
-            outcome.report.note_usage(completion.usage.clone(), || {
+            outcome.report.note_usage(completion.usage.as_ref(), || {
                 tokens::estimated_plain(&outcome.request_body, &body)
             });
             Ok(ChatResponse {

@@ -77,8 +77,9 @@ impl CompleteAnswer {
 
     /// Records `usage`, the usage that the provider reported. If `usage` is `None`, records an estimate.
     pub(crate) fn note_usage(&mut self, usage: Option<Usage>) {
-        self.report
-            .note_usage(usage, || tokens::estimated_plain(&self.request_body, &self.body));
+        self.report.note_usage(usage.as_ref(), || {
+            tokens::estimated_plain(&self.request_body, &self.body)
+        });
     }
 }
 
@@ -218,8 +219,9 @@ impl RawStream {
         self.report.converted = self.events.converted();
         let view = self.events.view();
         let usage = view.usage().and_then(|json| serde_json::from_slice(json).ok());
-        self.report
-            .note_usage(usage, || tokens::estimated_stream(&self.request_body, view));
+        self.report.note_usage(usage.as_ref(), || {
+            tokens::estimated_stream(&self.request_body, view)
+        });
         self.request_body = Bytes::new();
     }
 }

@@ -125,16 +125,17 @@ impl UsageSource {
 impl CallReport {
     /// Sets the usage and its source. Uses `usage` if it contains at least one count, and otherwise calls
     /// `estimate`.
-    pub(crate) fn note_usage(&mut self, usage: Option<Usage>, estimate: impl FnOnce() -> Option<Usage>) {
-        self.usage_source = UsageSource::Provider;
-        self.usage = usage.filter(|usage| !usage.is_empty());
-        if self.usage.is_none() {
-            self.usage_source = UsageSource::Estimated;
-            self.usage = estimate();
+    pub(crate) fn note_usage(&mut self, usage: Option<&Usage>, estimate: impl FnOnce() -> Option<Usage>) {
+        if let Some(usage) = usage.filter(|usage| !usage.is_empty()) {
+            self.usage_source = UsageSource::Provider;
+            self.usage = Some(usage.clone());
+            return;
         }
-        if self.usage.is_none() {
-            self.usage_source = UsageSource::Unknown;
-        }
+        self.usage = estimate();
+        self.usage_source = match self.usage {
+            Some(_) => UsageSource::Estimated,
+            None => UsageSource::Unknown,
+        };
     }
 
     /// Returns the number of requests that the provider received, as far as the client can know: the number

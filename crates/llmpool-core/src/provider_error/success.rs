@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use memchr::memchr;
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 use serde_json::{Map, Value};
 
 use super::body::as_text;
@@ -16,7 +16,7 @@ use crate::chat::FinishReason;
 use crate::lenient_json::decode_cleaned;
 
 /// The members in which answers have their content.
-const CONTENT: [&str; 3] = ["choices", "output", "data"];
+const CONTENT: [&str; 3] = ["output", "choices", "data"];
 /// The members that hold a code, which may mean success.
 const CODES: &[&str] = &[
     "code",
@@ -88,7 +88,12 @@ fn may_report_error(body: &[u8]) -> bool {
 
 /// Returns whether a body has a member with content that is not empty. The name is usually near the beginning.
 fn has_content(body: &[u8]) -> bool {
-    static NAMES: LazyLock<[Finder<'static>; 3]> = LazyLock::new(|| CONTENT.map(Finder::new));
+    static ORDINARY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"choices\":[{"));
+    ORDINARY.find(body).is_some() || CONTENT.iter().any(|name| has_filled(body, name))
+}
+
+#[cold]
+fn has_filled(body: &[u8], name: &str) -> bool {
     let is_filled = |value: &[u8]| match value {
         [open @ (b'[' | b'{'), inner @ ..] => {
             let close = if *open == b'[' { b']' } else { b'}' };
@@ -99,10 +104,9 @@ fn has_content(body: &[u8]) -> bool {
         }
         _ => false,
     };
-    NAMES.iter().any(|name| {
-        let mut ends = name.find_iter(body).map(|at| at + name.needle().len());
-        ends.any(|end| is_filled(value_after(&body[end..])))
-    })
+    // The text of an answer may contain the name, too.
+    let mut ends = memmem::find_iter(body, name).map(|at| at + name.len());
+    ends.any(|end| is_filled(value_after(&body[end..])))
 }
 
 /// Returns what follows the end of a member's name: its value and the rest. Empty if no value follows.

@@ -1343,12 +1343,17 @@ proptest! {
                         Event::Succeed(_) => drop(pace.record_success(sent, now)),
                         Event::Fail(_) => drop(pace.record_failure(sent, now)),
                         Event::Refuse(_, wait, infers) => {
+                            let was_unconfirmed = pace.unconfirmed.is_some();
                             let started = pace.record_refusal(sent, wait, infers, now);
+                            // The last minute begins with a whole second.
+                            let recent = counted.iter().filter(|time| now.since(**time) < ms(59_000));
+                            let recent = recent.count() as f64 / 60.0;
                             if let Some(started) = started {
                                 saved = Some((started, floor));
-                                // The last minute begins with a whole second.
-                                let recent = counted.iter().filter(|time| now.since(**time) < ms(59_000));
-                                floor = recent.count() as f64 / 60.0;
+                                floor = recent;
+                            } else if was_unconfirmed {
+                                // The refusal that confirms the run is the one that sets a pace.
+                                floor = floor.min(recent);
                             }
                         }
                         _ => pace.refund(sent),
