@@ -58,9 +58,9 @@ pub enum FailureKind {
     /// The response cannot be an answer of this API, exceeds a size limit, or has a content coding that cannot be
     /// decoded: an HTML page, plain text, an event above the limit. The same request would get the same response.
     UnusableAnswer,
-    /// The base URL names a place that does not answer requests of this API: it redirects, expects the
-    /// other scheme (`http` or `https`), or does not speak HTTP/1. Redirects are not followed, because the redirected request would send
-    /// the API key to another host.
+    /// The base URL names a place that does not answer requests of this API: it redirects, expects the other
+    /// scheme (`http` or `https`), or does not speak HTTP/1. Redirects are not followed, because the redirected
+    /// request would send the API key to another host.
     WrongEndpoint,
     /// The certificate of the host was not accepted: it names another host, is expired, or is signed by an
     /// unknown issuer.

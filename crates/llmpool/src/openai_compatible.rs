@@ -135,7 +135,7 @@ impl LlmInterface for OpenAiCompatible {
                 ApiFormat::ChatCompletions => ChatCompletion::decode(&body).map_err(drop),
                 ApiFormat::Responses => decode_response(&body, &mut outcome.report.dropped_output),
             };
-            let fail = |report| raw::failed(unreadable::failure(self.target.format, &body), report);
+            let fail = |report| raw::failed(unreadable::failure(&self.target, &body), report);
             let completion = match decoded {
                 Ok(completion) => completion,
                 Err(()) => return Err(fail(outcome.report)),

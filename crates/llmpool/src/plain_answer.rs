@@ -145,7 +145,7 @@ async fn collect(mut events: RawEventStream, mut collector: EventCollector) -> R
     }
     // An answer without content that was paid for is a document without output, which is not requested again.
     let (view, document) = (events.view(), collector.finish());
-    let document = document.filter(|_| view.has_content() || view.usage().is_some());
+    let document = document.filter(|_| view.has_content() || view.is_billed());
     Ok(PlainAnswer {
         body: document.ok_or_else(|| invalid(WITHOUT_CONTENT))?.into(),
         converted: Some(Conversion::EventsToDocument),
@@ -186,13 +186,21 @@ fn is_list(body: &[u8]) -> bool {
 }
 
 /// Says what to do about an answer that comes from another place than the API if the base URL is likely to be wrong: an
-/// HTML page, or status 404 or 405 without a code that says what is missing.
+/// HTML page, or status 404 or 405 without a code or a message that says what is missing.
 pub(crate) fn with_base_url_hint(target: &Target, failure: Failure) -> Failure {
     let is_page = failure.detail() == Some(HTML_PAGE);
     let is_missing = failure.kind == FailureKind::InvalidRequest
         && matches!(failure.status, Some(404 | 405))
         && failure.code.as_deref().is_none_or(|code| code == "404");
-    if !is_page && !is_missing {
+    // A model or a deployment may be missing at a URL that is right.
+    let message = failure
+        .message
+        .as_deref()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let names_a_model = message.contains("model") || message.contains("deployment");
+    let has_own_path = target.base_url.contains('?') || target.base_url.contains("/deployments/");
+    if !is_page && (!is_missing || names_a_model || has_own_path) {
         return failure;
     }
     let Some(url) = base_url::suggested(&target.base_url) else {

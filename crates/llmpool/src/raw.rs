@@ -125,9 +125,7 @@ pub(crate) async fn stream(
             request_body,
             ended: false,
         }),
-        AttemptResponse::Complete { body, .. } => {
-            Err(failed(unreadable::failure(target.format, &body), report))
-        }
+        AttemptResponse::Complete { body, .. } => Err(failed(unreadable::failure(target, &body), report)),
     }
 }
 

@@ -41,7 +41,7 @@ impl OpenAiCompatible {
         let format = self.target().format;
         if !is_readable(format, &answer.body) {
             return Err(raw::failed(
-                unreadable::failure(format, &answer.body),
+                unreadable::failure(self.target(), &answer.body),
                 answer.report,
             ));
         }

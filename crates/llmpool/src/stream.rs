@@ -310,7 +310,7 @@ impl RawEventStream {
     fn classify(&mut self, event: SseEvent) -> Option<Result<RawEvent, Failure>> {
         let observation = self.view.observe(&event);
         let flags = observation.flags;
-        // After a complete answer, an error takes nothing away: a proxy could not record the usage, for example.
+        // After a complete answer, an error takes nothing away. A proxy sends one if it could not record the usage.
         if flags.error && !(self.view.is_complete() && self.view.has_content()) {
             let error = ProviderError::parse(&event.data).unwrap_or_default();
             return Some(Err(self.closed(classify_in_stream(&error))));

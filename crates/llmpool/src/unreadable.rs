@@ -9,6 +9,7 @@ use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::{ChatCompletion, Choice, FinishReason, Message};
 use llmpool_core::failure::{Failure, FailureKind};
 use llmpool_core::framing::EventCollector;
+use llmpool_core::provider_error::ProviderError;
 use llmpool_core::responses::Response;
 use llmpool_core::translate;
 use serde::de::IgnoredAny;
@@ -16,28 +17,38 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::stream::{RawEvent, RawEventStream};
+use crate::target::Target;
 
-/// Returns the failure of the answer `body`, which has no output that a caller could read.
+/// Returns the failure of the answer `body`, which has no output that a caller could read. A message that stands in
+/// place of the output is that of the provider.
 #[cold]
-pub(crate) fn failure(format: ApiFormat, body: &[u8]) -> Failure {
+pub(crate) fn failure(target: &Target, body: &[u8]) -> Failure {
     if is_blocked(body) {
         return Failure::new(FailureKind::ContentFilter);
     }
-    let detail = match format {
+    let detail = match target.format {
         ApiFormat::ChatCompletions => why_no_completion(body),
         ApiFormat::Responses => why_no_response(body),
     };
-    Failure::new(FailureKind::InvalidResponse).with_detail(detail)
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    let said = ProviderError::parse(body).filter(|_| is_object);
+    target.provider.masked(Failure {
+        message: said.and_then(|said| said.message),
+        ..Failure::new(FailureKind::InvalidResponse).with_detail(detail)
+    })
 }
 
-/// Returns a complete answer whose events have no content, as a document. `None` if nothing shows that it was paid
-/// for: such an answer may be requested again. `prefix` contains the events.
+/// Returns a complete answer without content as a document: the document that came in place of a stream, or one made of
+/// the events in `prefix` if a token count shows that they were paid for. `None` for other events, which may be requested
+/// again.
 #[cold]
 pub(crate) fn billed_document(events: &RawEventStream, prefix: &[RawEvent]) -> Option<Bytes> {
     if let Some(document) = events.document() {
         return Some(document.clone());
     }
-    events.view().usage()?;
+    if !events.view().is_billed() {
+        return None;
+    }
     let mut collector = EventCollector::new(events.view().api_format());
     for event in prefix {
         // An unreadable event takes nothing away from an answer without content.

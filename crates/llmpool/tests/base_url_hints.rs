@@ -31,6 +31,18 @@ async fn missing_url_leads_to_the_base_url() {
         ),
         ("http://scripted/v1", 404, "404 page not found", None),
         ("http://scripted", 404, no_model, None),
+        (
+            "http://scripted",
+            404,
+            r#"{"error":{"message":"model x not found"}}"#,
+            None,
+        ),
+        (
+            "http://scripted/deployments/d?api-version=1",
+            404,
+            "Resource not found",
+            None,
+        ),
         ("http://scripted", 400, "bad", None),
     ] {
         let script = ScriptedProvider::new(move |_, _| Action::Send(answer(status, "", body)));

@@ -109,3 +109,45 @@ async fn refusal_of_a_key_with_status_200_leads_to_another_key() {
         }
     }
 }
+
+/// Nothing says that a key is refused, and the answer may be one in an unknown format: it is not requested again.
+#[tokio::test(start_paused = true)]
+async fn message_in_place_of_an_answer_is_shown() {
+    for body in [
+        json!({"detail": "REASON"}),
+        json!({"message": "REASON"}),
+        json!({"success": true, "message": "REASON"}),
+    ] {
+        for stream in [false, true] {
+            let bytes = answer(200, "content-type: application/json\r\n", &body.to_string());
+            let script = ScriptedProvider::new(move |_, _| Action::Send(bytes.clone()));
+            let error = text(&target(&script, &["k"]), stream).await.unwrap_err();
+            assert_eq!(error.provider_message(), Some("REASON"), "{body} {stream}");
+            assert_eq!(script.requests(), 1, "{body} {stream}");
+        }
+    }
+}
+
+/// What an upstream that failed leaves of a stream shows no tokens, so nothing was paid for.
+#[tokio::test(start_paused = true)]
+async fn stream_with_a_usage_of_zeros_alone_is_requested_again() {
+    let nothing =
+        json!({"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}});
+    let nothing = stream_of(&[nothing.to_string(), "[DONE]".to_owned()]);
+    for stream in [false, true] {
+        let nothing = nothing.clone();
+        let script = ScriptedProvider::new(move |number, _| {
+            Action::Send(if number == 0 {
+                nothing.clone()
+            } else {
+                support::completion("ab")
+            })
+        });
+        assert_eq!(
+            text(&target(&script, &["k"]), stream).await.unwrap(),
+            "ab",
+            "{stream}"
+        );
+        assert_eq!(script.requests(), 2, "{stream}");
+    }
+}

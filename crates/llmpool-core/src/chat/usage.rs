@@ -293,6 +293,8 @@ const OUTPUT_TOKENS_DETAILS: &str = "output_tokens_details";
 /// Maximum number of unknown fields of a usage that are compared with those of an earlier one. If there are more,
 /// they are not taken, because the provider determines their number.
 const MAX_COMPARED: usize = 32;
+/// Maximum length of the unknown fields of an earlier usage that are taken, in bytes. They are copied with every report.
+const MAX_TAKEN_BYTES: usize = 1024;
 
 fn is_stated(count: &LenientU64) -> bool {
     count.get().is_some()
@@ -330,7 +332,13 @@ fn take_count(known: &mut LenientU64, earlier: Option<u64>) -> bool {
 /// taken.
 fn take_fields(fields: &mut UnknownFields, earlier: &UnknownFields) -> bool {
     let is_short = |fields: &UnknownFields| fields.iter().nth(MAX_COMPARED).is_none();
-    if !is_short(fields) || !is_short(earlier) {
+    let bytes = |fields: &UnknownFields| {
+        fields
+            .iter()
+            .map(|(name, json)| name.len() + json.get().len())
+            .sum::<usize>()
+    };
+    if !is_short(fields) || !is_short(earlier) || bytes(earlier) > MAX_TAKEN_BYTES {
         return false;
     }
     let mut is_changed = false;

@@ -121,7 +121,7 @@ const CREDIT_PHRASES: &[&str] = &[
     "out of credits",
     "used all available credits",
     "monthly spending limit",
-    "key limit exceeded",
+    "key limit exceeded (",
     "exceeded your current quota",
     "check your plan and billing",
     "余额不足",

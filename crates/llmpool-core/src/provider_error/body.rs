@@ -112,3 +112,17 @@ pub(super) fn as_text(value: &Value) -> Option<String> {
         _ => None,
     }
 }
+
+/// Returns whether the value of an error, or of its code, says that something failed. Empty values, zeros and words for
+/// success say nothing, and neither do objects and lists of them: gateways send them beside complete answers.
+pub(crate) fn is_failure(value: &Value) -> bool {
+    const NOTHING: &[&str] = &["", "0", "200", "false", "none", "null", "ok", "success"];
+    match value {
+        Value::Null => false,
+        Value::Bool(value) => *value,
+        Value::Number(number) => !matches!(number.as_f64(), Some(0.0 | 200.0)),
+        Value::String(text) => !NOTHING.iter().any(|word| text.trim().eq_ignore_ascii_case(word)),
+        Value::Array(items) => items.iter().any(is_failure),
+        Value::Object(members) => members.values().any(is_failure),
+    }
+}

@@ -11,9 +11,10 @@ mod walk;
 
 use body::BodyContent;
 
+pub(crate) use body::is_failure;
 pub use error::ProviderError;
 pub use success::find_error_in_success;
-pub(crate) use success::{find_error_in_event, is_error_object, is_failure};
+pub(crate) use success::{find_error_in_event, is_error_object};
 
 impl ProviderError {
     /// Parses the body of an error response, or the data of an error event. If the body contains no JSON, the

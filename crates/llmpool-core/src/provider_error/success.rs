@@ -9,7 +9,7 @@ use memchr::memchr;
 use memchr::memmem::{self, Finder};
 use serde_json::{Map, Value};
 
-use super::body::as_text;
+use super::body::is_failure;
 use super::error::ProviderError;
 use super::walk;
 use crate::chat::FinishReason;
@@ -18,7 +18,7 @@ use crate::lenient_json::decode_cleaned;
 /// The members in which answers have their content.
 const CONTENT: [&str; 3] = ["output", "choices", "data"];
 /// The members that hold a code, which may mean success.
-const CODES: &[&str] = &[
+const CODES: [&str; 6] = [
     "code",
     "error_code",
     "errcode",
@@ -26,31 +26,30 @@ const CODES: &[&str] = &[
     "statusCode",
     "status_code",
 ];
-/// The members that explain an error if nothing else in a body does.
-const MESSAGES: &[&str] = &["message", "msg", "detail", "error_msg", "error_message"];
 
 /// Returns the error that the body of a success response reports, or `None` if the body reports no error.
 ///
 /// A body with content reports an error in two ways: it has an `error` member that says something, or a finish reason
 /// states that the provider failed. A body without content also reports one by an error code, a status that is no
-/// success, `errors`, `"object": "error"` or a message. A list reports an error if an entry has such an `error` member.
+/// success, `errors` or `"object": "error"`. A list reports an error if an entry has such an `error` member.
 pub fn find_error_in_success(body: &[u8]) -> Option<ProviderError> {
-    let has_content = has_content(body);
-    if has_content && !may_report_error(body) {
+    if may_have_content(body) && !may_report_error(body) {
         return None;
     }
     match decode_cleaned(body, |body| serde_json::from_slice(body)).ok()? {
         Value::Object(members) => {
-            let is_error = looks_like_error(&members) || explains_itself(&members);
-            error_in_object(members, is_error && !has_content)
+            let has_content = CONTENT
+                .iter()
+                .any(|name| members.get(*name).is_some_and(is_filled));
+            let is_error = !has_content && looks_like_error(&members);
+            error_in_object(members, is_error)
         }
         Value::Array(items) => error_in_list(&items),
         _ => None,
     }
 }
 
-/// Returns the error that an event without output reports, or `None` if it reports none. A message alone is no error:
-/// some servers tell about their progress in such events.
+/// Returns the error that an event without output reports, or `None` if it reports none.
 pub(crate) fn find_error_in_event(data: &[u8]) -> Option<ProviderError> {
     match decode_cleaned(data, |data| serde_json::from_slice(data)).ok()? {
         Value::Object(members) => {
@@ -86,14 +85,16 @@ fn may_report_error(body: &[u8]) -> bool {
     ERROR.find_iter(body).any(is_quoted) || FINISH_REASON.find_iter(body).any(is_failure)
 }
 
-/// Returns whether a body has a member with content that is not empty. The name is usually near the beginning.
-fn has_content(body: &[u8]) -> bool {
+/// Returns whether a body is most likely an answer: it has a member with content that is not empty. Where that may be the
+/// member of an object within an error, it also has no code.
+fn may_have_content(body: &[u8]) -> bool {
     static ORDINARY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"choices\":[{"));
-    ORDINARY.find(body).is_some() || CONTENT.iter().any(|name| has_filled(body, name))
+    let has_code = || memmem::find(body, b"code\"").is_some();
+    ORDINARY.find(body).is_some() || CONTENT.iter().any(|name| may_have_filled(body, name)) && !has_code()
 }
 
 #[cold]
-fn has_filled(body: &[u8], name: &str) -> bool {
+fn may_have_filled(body: &[u8], name: &str) -> bool {
     let is_filled = |value: &[u8]| match value {
         [open @ (b'[' | b'{'), inner @ ..] => {
             let close = if *open == b'[' { b']' } else { b'}' };
@@ -104,9 +105,18 @@ fn has_filled(body: &[u8], name: &str) -> bool {
         }
         _ => false,
     };
+    let is_name = |at: usize| at.checked_sub(1).is_some_and(|before| body[before] == b'"');
     // The text of an answer may contain the name, too.
-    let mut ends = memmem::find_iter(body, name).map(|at| at + name.len());
-    ends.any(|end| is_filled(value_after(&body[end..])))
+    let mut places = memmem::find_iter(body, name).filter(|at| is_name(*at));
+    places.any(|at| is_filled(value_after(&body[at + name.len()..])))
+}
+
+fn is_filled(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(members) => !members.is_empty(),
+        _ => false,
+    }
 }
 
 /// Returns what follows the end of a member's name: its value and the rest. Empty if no value follows.
@@ -154,21 +164,6 @@ fn looks_like_error(members: &Map<String, Value>) -> bool {
             .is_some_and(|base| base.get("status_code").is_some_and(is_failure))
 }
 
-/// Returns whether an object without content has a message, and no code that means success.
-fn explains_itself(members: &Map<String, Value>) -> bool {
-    let is_success = |name: &&str| {
-        members
-            .get(*name)
-            .is_some_and(|code| as_text(code).is_some() && !is_failure(code))
-    };
-    let has_message = |name: &&str| match members.get(*name) {
-        Some(Value::String(text)) => is_failure(&Value::String(text.clone())),
-        Some(Value::Array(items)) => *name == "detail" && !items.is_empty(),
-        _ => false,
-    };
-    !CODES.iter().any(is_success) && MESSAGES.iter().any(has_message)
-}
-
 /// Returns the finish reason of the first choice that ended because the provider failed. Returns `None` if
 /// there is no such choice.
 fn failed_finish_reason(members: &Map<String, Value>) -> Option<&str> {
@@ -190,18 +185,4 @@ fn has_nested_error(members: &Map<String, Value>) -> bool {
         .filter_map(|name| members.get(name));
     members.get("error").is_some_and(is_failure)
         || carriers.chain(choices.into_iter().flatten()).any(has_error)
-}
-
-/// Returns whether the value of an error, or of its code, says that something failed. Empty values, zeros and words for
-/// success say nothing, and neither do objects and lists of them: gateways send them beside complete answers.
-pub(crate) fn is_failure(value: &Value) -> bool {
-    const NOTHING: &[&str] = &["", "0", "200", "false", "none", "null", "ok", "success"];
-    match value {
-        Value::Null => false,
-        Value::Bool(value) => *value,
-        Value::Number(number) => !matches!(number.as_f64(), Some(0.0 | 200.0)),
-        Value::String(text) => !NOTHING.iter().any(|word| text.trim().eq_ignore_ascii_case(word)),
-        Value::Array(items) => items.iter().any(is_failure),
-        Value::Object(members) => members.values().any(is_failure),
-    }
 }

@@ -121,7 +121,7 @@ fn error_that_says_nothing_does_not_hide_an_answer() {
 }
 
 #[test]
-fn body_without_content_that_explains_itself_is_an_error() {
+fn body_without_content_but_with_a_code_is_an_error() {
     for (body, code, message) in [
         (
             r#"{"base_resp":{"status_code":1004,"status_msg":"login fail"}}"#,
@@ -149,15 +149,21 @@ fn body_without_content_that_explains_itself_is_an_error() {
             None,
             Some("无效的令牌"),
         ),
+        // Names of content within the error.
         (
-            r#"{"detail":"Not authenticated"}"#,
-            None,
-            Some("Not authenticated"),
+            r#"{"code":401,"message":"m","metadata":{"request_id":"r"}}"#,
+            Some("401"),
+            Some("m"),
         ),
         (
-            r#"{"message":"no Route matched with those values"}"#,
+            r#"{"code":400,"message":"m","details":{"data":[1],"output":[1]}}"#,
+            Some("400"),
+            Some("m"),
+        ),
+        (
+            r#"{"errors":[{"message":"m","input":{"data":[1]}}]}"#,
             None,
-            Some("no Route matched with those values"),
+            Some("m"),
         ),
         (r#"{"status":"fail","message":"m"}"#, None, Some("m")),
         (r#"{"type":"error","message":"m"}"#, None, Some("m")),
@@ -179,6 +185,9 @@ fn body_without_content_that_explains_itself_is_an_error() {
         r#"{"message":{"role":"assistant","content":"x"},"done":true}"#,
         r#"{"object":"response","status":"completed","output":[],"error":null}"#,
         r#"{"message":"ok"}"#,
+        r#"{"success":true,"message":"text"}"#,
+        r#"{"message":"text"}"#,
+        r#"{"error":{"code":0,"message":""},"base_resp":{"status_code":0,"status_msg":"success"}}"#,
     ] {
         assert_eq!(find_error_in_success(answer.as_bytes()), None, "{answer}");
     }
@@ -556,4 +565,14 @@ fn every_failed_finish_reason_is_an_error() {
         let body = format!(r#"{{"choices":[{{"message":{{"content":"x"}},"finish_reason":"{reason}"}}]}}"#);
         assert!(find_error_in_success(body.as_bytes()).is_none(), "{body}");
     }
+}
+
+#[test]
+fn base_resp_of_a_success_adds_nothing_to_an_error() {
+    let body = r#"{"error":{"type":"x"},"base_resp":{"status_code":0,"status_msg":"success"}}"#;
+    let error = ProviderError::parse(body.as_bytes()).unwrap();
+    assert_eq!(
+        (error.code, error.message, error.kind.as_deref()),
+        (None, None, Some("x"))
+    );
 }

@@ -9,7 +9,7 @@
 
 use serde_json::{Map, Value};
 
-use super::body::{self, as_text};
+use super::body::{self, as_text, is_failure};
 use super::error::ProviderError;
 use super::times::{self, RetryTime};
 
@@ -192,7 +192,9 @@ impl Walk {
             self.found.kind.get_or_insert(kind);
         }
         texts(FURTHER_CODES).for_each(|code| self.found.add_code(&code));
-        if let Some(Value::Object(members)) = members.get("base_resp") {
+        if let Some(Value::Object(members)) = members.get("base_resp")
+            && members.get("status_code").is_some_and(is_failure)
+        {
             self.read_base_resp(members);
         }
         if let Some(param) = texts(&["param"]).next() {

@@ -58,7 +58,7 @@ fn facts_of(chunk: ChunkFields<'_>, event: &SseEvent) -> EventFacts {
             break;
         }
     }
-    if choices.is_empty() && !facts.flags.usage_only {
+    if choices.is_empty() {
         facts.flags.error |= find_error_in_event(&event.data).is_some();
     }
     facts

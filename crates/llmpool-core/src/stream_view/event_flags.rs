@@ -14,7 +14,7 @@ pub struct EventFlags {
     pub error: bool,
     /// The event is `[DONE]`, the end marker of a stream.
     pub done: bool,
-    /// The event reports token usage and contains no choices.
+    /// The event has a usage, with or without counts, and contains no choices.
     pub usage_only: bool,
     /// The event is not a JSON object of the expected shape.
     pub corrupt: bool,

@@ -24,6 +24,10 @@ pub(super) fn output_length(raw: &RawValue) -> usize {
 
 /// Returns whether the value of an `error` member says that something failed.
 pub(super) fn is_failure(error: &RawValue) -> bool {
-    is_non_empty(error)
-        && serde_json::from_str(error.get()).is_ok_and(|error| provider_error::is_failure(&error))
+    // A value that cannot be parsed, such as one with half a character, says something.
+    let says_something = || {
+        let error = serde_json::from_str(error.get());
+        error.map_or(true, |error| provider_error::is_failure(&error))
+    };
+    is_non_empty(error) && says_something()
 }

@@ -110,6 +110,8 @@ fn errors_are_found_in_every_known_place() {
         r#"{"message":"x","type":"BadRequestError","code":400}"#,
         r#"{"base_resp":{"status_code":1004,"status_msg":"login fail"}}"#,
         r#"{"success":false,"message":"x"}"#,
+        r#"{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0},"code":"c","message":"x"}"#,
+        r#"{"error":{"message":"bad \ud83d"},"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
     ] {
         assert!(flags_of(broken).error, "{broken}");
         let as_response = StreamView::new(ApiFormat::Responses)

@@ -168,6 +168,19 @@ impl StreamView {
         self.usage.as_ref().map(|usage| &usage.json)
     }
 
+    /// Returns whether the provider has reported a token count above 0, which shows that the answer is paid for.
+    pub fn is_billed(&self) -> bool {
+        self.usage.as_ref().is_some_and(|reported| {
+            let usage = &reported.usage;
+            let counts = [
+                usage.prompt_tokens(),
+                usage.completion_tokens(),
+                usage.total_tokens(),
+            ];
+            counts.into_iter().flatten().any(|count| count > 0)
+        })
+    }
+
     /// Estimates the number of output tokens that have arrived, from the length of the output.
     pub fn estimated_tokens(&self) -> u32 {
         self.output.estimated_tokens()

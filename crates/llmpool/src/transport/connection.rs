@@ -156,7 +156,8 @@ impl Connection {
             [0x15 | 0x16, 3, ..] => SendError::SpeaksTls,
             _ if self.unparsed_headers() > MAX_HEADERS => SendError::HeadTooLarge,
             head if head.len() > MAX_HEAD_BYTES => SendError::HeadTooLarge,
-            head if head.starts_with(b"HTTP/1.") => SendError::UnreadableHead,
+            // A connection that has carried answers speaks HTTP; this may be left over from the last one.
+            head if self.is_reused || head.starts_with(b"HTTP/1.") => SendError::UnreadableHead,
             head => not_http(head),
         }
     }

@@ -65,7 +65,8 @@ pub(super) async fn print(
         let text = text_or_refusal(&choice.delta);
         answer.push_str(&text);
         printer.print_text(&text)?;
-        finish_reason = choice.finish_reason.clone().or(finish_reason);
+        let reason = choice.finish_reason.clone().filter(FinishReason::is_stated);
+        finish_reason = reason.or(finish_reason);
     }
     Ok(PrintedAnswer {
         report: stream.report(),

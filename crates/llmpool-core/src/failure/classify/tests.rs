@@ -256,6 +256,10 @@ fn missing_credit_is_no_quota_at_every_status() {
         );
     }
     assert_eq!(kind_of(500, "insufficient memory"), FailureKind::ServerError);
+    assert_eq!(
+        kind_of(429, "API key limit exceeded, slow down"),
+        FailureKind::RateLimited
+    );
 }
 
 // L56
