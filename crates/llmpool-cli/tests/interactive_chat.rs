@@ -10,10 +10,17 @@ const LLMPOOL: &str = env!("CARGO_BIN_EXE_llmpool");
 /// Part of the line below every answer.
 const STATISTICS: &str = "completion tokens, first content";
 
+const REAL_MODEL: &str = "smollm2-135m-instruct";
+
 /// Returns a provider file with two providers at one URL.
 fn provider_file(url: &str, model: &str) -> String {
+    // The small model sometimes repeats itself until its context window is full.
+    let params = match model {
+        REAL_MODEL => r#"{"max_tokens": 256}"#,
+        _ => "{}",
+    };
     let entry = format!(
-        r#"[{{"model_name": "{model}", "api_keys": ["${{KEY}}"], "base_url": "{url}", "rate_limit_capacity": null}}]"#
+        r#"[{{"model_name": "{model}", "api_keys": ["${{KEY}}"], "base_url": "{url}", "rate_limit_capacity": null, "api_params": {params}}}]"#
     );
     format!(r#"{{"one": {entry}, "two": {entry}}}"#)
 }
@@ -215,7 +222,7 @@ fn interactive_chat_with_a_real_model() {
     }
     let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").unwrap_or_default();
     let key = keys.split(',').next().unwrap_or_default();
-    let terminal = start_chat(&url, "smollm2-135m-instruct", &[("KEY", key)]);
+    let terminal = start_chat(&url, REAL_MODEL, &[("KEY", key)]);
     // One prompt, streamed to the end.
     terminal.enter("Say hello in one short sentence.");
     let text = terminal.wait_for(STATISTICS, 1);
