@@ -120,7 +120,8 @@ async fn check_raw_chat(called: &Called, provider: &Provider) -> Checked {
                 prop_assert!(!provider.is_sent_as_asked(false), "raw_chat: converted");
             }
             if answer.report.converted == Some(Conversion::EventsToDocument) {
-                let parsed: Result<serde_json::Value, _> = serde_json::from_slice(&answer.body);
+                // A number beyond any type is JSON, too, and is kept in an unknown member.
+                let parsed: Result<serde::de::IgnoredAny, _> = serde_json::from_slice(&answer.body);
                 prop_assert!(parsed.is_ok(), "raw_chat: a document");
             }
             Ok(document_reading(provider.format, &answer.body, &answer.report)?)
