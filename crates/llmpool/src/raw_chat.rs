@@ -55,8 +55,9 @@ impl OpenAiCompatible {
     ///
     /// `body` must be a JSON object that contains `model` and `"stream": true`. Many providers report usage
     /// only if `body` also contains `stream_options`. The configured `api_params` are not added to `body`, and
-    /// reasoning of another API format is left out as in [`raw_chat_with`](Self::raw_chat_with). The future resolves when the first content of the answer arrives. Dropping the future or the stream
-    /// closes the connection and releases the key.
+    /// reasoning of another API format is left out as in [`raw_chat_with`](Self::raw_chat_with). The future resolves
+    /// when the first content of the answer arrives. Dropping the future or the stream closes the connection and
+    /// releases the key.
     pub async fn raw_chat_stream_with(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, true);
         raw::stream(self.target(), &request, options).await
