@@ -5,6 +5,7 @@
 
 mod classify;
 mod known_errors;
+mod refused_format;
 pub mod status_policy;
 
 use std::borrow::Cow;
@@ -35,6 +36,10 @@ pub enum FailureKind {
     /// The provider does not support `stream_options` in a request: status 400 or 422, with `stream_options`
     /// or one of its members as the `param` of the error.
     StreamOptionsRefused,
+    /// The provider or the model does not support the `response_format` of the request: status 400, 404, 405, 422,
+    /// 500 or 501, with `response_format` as the `param` of the error or a message that says so. A complaint about
+    /// the schema itself is an [`InvalidRequest`](Self::InvalidRequest).
+    ResponseFormatRefused,
     /// The API key is wrong, revoked or missing: status 401, or error code `invalid_api_key` or similar.
     InvalidKey,
     /// The API key lacks a permission that the request needs: status 403, or error code
@@ -111,6 +116,7 @@ impl FailureKind {
             | Self::ContentFilter
             | Self::ModelNotFound
             | Self::StreamOptionsRefused
+            | Self::ResponseFormatRefused
             | Self::DeadlineExceeded => Blame::Request,
             Self::InvalidKey | Self::PermissionDenied | Self::NoQuota | Self::RateLimited => Blame::Key,
             Self::Overloaded
@@ -149,6 +155,7 @@ impl FailureKind {
             Self::ContentFilter => "blocked by content filter",
             Self::ModelNotFound => "model not found",
             Self::StreamOptionsRefused => "stream_options not supported",
+            Self::ResponseFormatRefused => "response_format not supported",
             Self::InvalidKey => "invalid API key",
             Self::PermissionDenied => "permission denied",
             Self::NoQuota => "quota exhausted",

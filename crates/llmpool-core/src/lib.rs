@@ -19,7 +19,7 @@
 //! | [`translate`] | translation between Chat Completions and Responses |
 //! | [`sse`], [`sse_writer`], [`stream_view`] | server-sent events: decoding, encoding, classification |
 //! | [`framing`] | what the bytes of an answer are, and conversion between documents and event streams |
-//! | [`api_format`], [`provider_profile`], [`schema_limits`] | formats, peculiarities and limits of providers |
+//! | [`api_format`], [`answer_format`], [`provider_profile`], [`schema_limits`] | formats, peculiarities and limits of providers |
 //! | [`failure`], [`provider_error`], [`rate_headers`] | classification of failed requests |
 //! | [`limits`] | limiter, wait queue, buckets, windows, key and target health |
 //! | [`routing`] | attempts and retries of one call, and the retry budget of a target |
@@ -32,6 +32,7 @@
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod answer_format;
 pub mod api_format;
 pub mod chat;
 pub mod embeddings;
@@ -59,3 +60,4 @@ pub mod structured;
 pub mod time;
 mod time_format;
 pub mod translate;
+pub mod type_notation;

@@ -4,6 +4,7 @@
 //! A property is part of a profile only if calls would fail or lose information without it. Unknown providers
 //! get the most conservative profile.
 
+use crate::answer_format::AnswerFormat;
 use crate::limits::LimitScope;
 use crate::translate::{ChatCapabilities, ReasoningEcho};
 
@@ -22,6 +23,9 @@ pub struct ProviderProfile {
     pub chat_capabilities: ChatCapabilities,
     /// To what the provider's rate limits apply.
     pub limit_scope: LimitScope,
+    /// The strongest format of structured answers that the provider does not ignore. A format that the provider
+    /// refuses is not part of the profile, because the refusal reveals it.
+    pub answer_format: AnswerFormat,
 }
 
 /// The request header that carries the API key.
@@ -68,6 +72,7 @@ const fn provider(
         key_header: KeyHeader::Bearer,
         chat_capabilities,
         limit_scope: LimitScope::Model,
+        answer_format: AnswerFormat::JsonSchema,
     }
 }
 
@@ -87,7 +92,11 @@ pub const PROFILES: [ProviderProfile; 17] = [
             OPENAI,
         )
     },
-    provider("anthropic", &["api.anthropic.com"], BASIC),
+    // Anthropic ignores `response_format`, so that the model would not see the schema.
+    ProviderProfile {
+        answer_format: AnswerFormat::Text,
+        ..provider("anthropic", &["api.anthropic.com"], BASIC)
+    },
     provider("deepseek", &["api.deepseek.com"], REQUIRES_REASONING),
     provider("ark", &[".volces.com"], BASIC),
     provider("qianfan", &["qianfan.baidubce.com"], BASIC),

@@ -17,32 +17,34 @@ use llmpool_core::translate::{
 use serde_json::{Value, json};
 
 const SMALL: usize = 2_000;
-const LARGE: usize = 8 * SMALL;
+const PARTS: usize = 8;
+const LARGE: usize = PARTS * SMALL;
 
-/// The most that the time may grow from the small to the large size. Quadratic time grows 64 times, and linear time up to 17 times, because
-/// the large input does not fit into the caches.
-const MAX_GROWTH: u32 = 24;
+/// The most that the time of a large input may exceed the time of the same amount in small inputs. Quadratic time is 8 times as long, and
+/// linear time up to twice as long, because the large input does not fit into the caches.
+const MAX_GROWTH: u32 = 3;
 
 /// More than any measured time.
 const MAX_TIME: Duration = Duration::from_secs(3600);
 
-/// Measures `run` with inputs of two sizes, until the shortest times of each fit.
+/// Measures `run` with one large input and with the same amount in small inputs, until the shortest times of each fit. Both take about the
+/// same time, so that a busy machine interrupts both.
 fn assert_linear<T>(case: &str, input: impl Fn(usize) -> T, run: impl Fn(T)) {
-    let time = |size: usize| {
-        let input = input(size);
+    let time = |size: usize, count: usize| {
+        let inputs: Vec<T> = (0..count).map(|_| input(size)).collect();
         let started = Instant::now();
-        run(input);
+        inputs.into_iter().for_each(&run);
         started.elapsed()
     };
     let (mut small, mut large) = (MAX_TIME, MAX_TIME);
     for _ in 0..8 {
-        small = small.min(time(SMALL));
-        large = large.min(time(LARGE));
+        small = small.min(time(SMALL, PARTS));
+        large = large.min(time(LARGE, 1));
         if large <= small * MAX_GROWTH {
             return;
         }
     }
-    panic!("{case}: {small:?}, {large:?} for eight times the size");
+    panic!("{case}: {small:?} in {PARTS} parts, {large:?} in one");
 }
 
 fn chunks(size: usize, choice: impl Fn(usize) -> Value) -> Vec<ChatChunk> {
@@ -385,5 +387,77 @@ fn documents_take_linear_time() {
         assert_linear(piece, body, |body| {
             black_box(documents(&body));
         });
+    }
+}
+
+#[cfg(feature = "structured")]
+#[test]
+fn replies_with_many_brackets_take_linear_time() {
+    use llmpool_core::structured::ReplySchema;
+
+    let pieces = [
+        "{",
+        "[",
+        "{\"a\":",
+        "[1,",
+        "{\"a\":{\"b\":1},",
+        "{} ",
+        "[[],",
+        "{x",
+        "\"{",
+        "```\n{",
+        "[1,x] ",
+        "\n{x:\n",
+    ];
+    let schemas = (
+        ReplySchema::of::<u8>().unwrap(),
+        ReplySchema::of::<Vec<u8>>().unwrap(),
+    );
+    for piece in pieces {
+        assert_linear(
+            piece,
+            |size| piece.repeat(size),
+            |text| {
+                black_box(schemas.0.parse_text::<u8>(&text).unwrap_err());
+                black_box(schemas.1.parse_text::<Vec<u8>>(&text).ok());
+            },
+        );
+    }
+}
+
+#[cfg(feature = "structured")]
+#[test]
+fn fields_of_hostile_replies_take_linear_time() {
+    use llmpool_core::structured::{FinishedFields, ReplySchema};
+
+    let long_name = format!("{{\"{}\":[", "a".repeat(SMALL));
+    let cases = [
+        ("", "{"),
+        ("", "["),
+        ("", "[1] "),
+        ("", "{} "),
+        ("", "{x} "),
+        ("{\"a\":\"", "\\n"),
+        ("{\"a\":", "\n"),
+        ("{\"a\":", "1"),
+        ("{\"a\":[", "{\"b\":[]},"),
+        (&long_name, "1,"),
+        ("{\"a\":[[[[[[[[", "1,"),
+    ];
+    let schema = ReplySchema::of::<Vec<u8>>().unwrap();
+    for (start, piece) in cases {
+        assert_linear(
+            piece,
+            |size| format!("{start}{}", piece.repeat(size)),
+            |text| {
+                let mut fields = FinishedFields::new(&schema);
+                fields.push(&text);
+                black_box(fields.count());
+                let mut fields = FinishedFields::new(&schema);
+                text.char_indices()
+                    .for_each(|(at, letter)| fields.push(&text[at..at + letter.len_utf8()]));
+                black_box(fields.count());
+            },
+        );
     }
 }

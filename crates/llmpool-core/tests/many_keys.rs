@@ -45,6 +45,7 @@ fn call_that_every_one_of_5000_keys_refuses_is_cheap() {
         let attempt = FailedAttempt {
             key,
             added_stream_options: false,
+            can_adapt: false,
             keeps_key: false,
             refuses_others: false,
         };

@@ -52,6 +52,7 @@ mod tool_call_matcher;
 mod tool_definition;
 mod unknown_fields;
 mod usage;
+mod usage_sum;
 pub(crate) mod valid_fields;
 pub(crate) mod wire_object;
 

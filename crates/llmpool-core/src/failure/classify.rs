@@ -1,6 +1,7 @@
 //! Classifies error responses by status, headers and body.
 
 use super::known_errors::{kind_of_codes, kind_of_credit_message, kind_of_quota_message, mentions};
+use super::refused_format::refuses_response_format;
 use super::{Blame, Certainty, Failure, FailureKind};
 use crate::provider_error::ProviderError;
 use crate::rate_headers::ErrorHeaders;
@@ -31,6 +32,7 @@ pub fn classify_in_stream(error: &ProviderError) -> Failure {
         None => {
             let kind = kind_of_codes(error)
                 .or_else(|| kind_of_credit_message(error, headers.retry_after))
+                .or_else(|| refuses_response_format(error).then_some(FailureKind::ResponseFormatRefused))
                 .unwrap_or(FailureKind::ServerError);
             with_wait(kind, Certainty::Certain, &headers, error)
         }
@@ -73,6 +75,7 @@ fn cause(status: u16, headers: &ErrorHeaders, error: &ProviderError) -> (Failure
     let known_or_credit = || known.or_else(|| kind_of_credit_message(error, named_wait));
     let is_credit_message = || kind_of_credit_message(error, named_wait) == Some(FailureKind::NoQuota);
     let certain = |kind| (kind, Certainty::Certain);
+    let is_refused_format = || known.is_none() && refuses_response_format(error);
     match status {
         // Redirects are not followed, because the redirected request would send the API key to another host.
         300..=399 => certain(FailureKind::WrongEndpoint),
@@ -80,6 +83,10 @@ fn cause(status: u16, headers: &ErrorHeaders, error: &ProviderError) -> (Failure
         401 => certain(FailureKind::InvalidKey),
         402 => certain(FailureKind::NoQuota),
         403 => known_or_credit().map_or((FailureKind::PermissionDenied, Certainty::Ambiguous), certain),
+        // Local servers refuse a format with status 500.
+        400 | 404 | 405 | 422 | 500 | 501 if is_refused_format() => {
+            certain(FailureKind::ResponseFormatRefused)
+        }
         404 => known_or_credit().map_or((FailureKind::InvalidRequest, Certainty::Ambiguous), certain),
         408 | 409 => certain(FailureKind::ServerError),
         413 => certain(FailureKind::TooLarge),

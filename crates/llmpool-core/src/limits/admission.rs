@@ -32,6 +32,7 @@ use super::demand::Demand;
 use super::denial::WaitReason;
 use super::fairness::{Caller, FairClocks};
 use super::grant::Grant;
+use super::key::KeyId;
 use super::key_constraint::KeyConstraint;
 use super::limiter::Limiter;
 use super::target::TargetId;
@@ -165,6 +166,12 @@ impl<W: Clone> Admission<W> {
             .max(by_keys)
     }
 
+    /// Returns the key that a request that arrives at `now` would get at once: see [`Limiter::next_key`]. Does not take
+    /// into account the requests that are already waiting.
+    pub fn next_key(&mut self, target: TargetId, constraint: KeyConstraint, now: Timestamp) -> Option<KeyId> {
+        self.limiter.next_key(target, constraint, now)
+    }
+
     /// Returns what the first waiting request of a target waits for. Considers only requests that may use any
     /// key, and returns `None` if no such request is waiting.
     pub fn wait_reason(&mut self, target: TargetId, now: Timestamp) -> Option<WaitReason> {
@@ -173,6 +180,19 @@ impl<W: Clone> Admission<W> {
             self.limiter
                 .wait_reason(target, head.demand, head.constraint, now),
         )
+    }
+
+    /// Returns what a waiting request waits for, or `None` if only older requests delay it.
+    pub fn wait_reason_of(
+        &mut self,
+        target: TargetId,
+        request: &AcquireRequest,
+        now: Timestamp,
+    ) -> Option<WaitReason> {
+        let AcquireRequest {
+            demand, constraint, ..
+        } = *request;
+        self.limiter.known_wait_reason(target, demand, constraint, now)
     }
 
     /// Returns a grant if the limits admit the request at once and no older request waits for the same keys.

@@ -76,6 +76,22 @@ pub enum WaitReason {
 }
 
 impl WaitReason {
+    /// Returns what is waited for, for reports and log records, such as `rate limit of the model`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Target(LimitKind::Requests) => "rate limit of the model",
+            Self::Target(LimitKind::Tokens) => "token limit of the model",
+            Self::Target(LimitKind::Day) => "daily limit of the model",
+            Self::TargetConcurrency => "concurrency slot of the model",
+            Self::TargetCooldown => "pause of the model",
+            Self::KeyLimits(LimitKind::Requests) => "rate limit of the keys",
+            Self::KeyLimits(LimitKind::Tokens) => "token limit of the keys",
+            Self::KeyLimits(LimitKind::Day) => "daily limit of the keys",
+            Self::KeyConcurrency => "concurrency slot or test of a key",
+            Self::KeysUnavailable(_) => "usable key",
+        }
+    }
+
     /// Returns whether the request waits for the target itself, so that no other key would help.
     pub fn is_of_target(self) -> bool {
         matches!(

@@ -18,9 +18,9 @@
 //! The module reads no clock, so that tests can list attempts, retries and deadlines in tables.
 //!
 //! Invariant: a call with `keys` usable keys and at most `retries` retries makes at most
-//! `1 + retries + keys + 2` attempts, in addition to those that a rate limit refused. The 2 stands for two
-//! attempts that spend no retry: one after a stale connection, and one after the provider rejected
-//! `stream_options`.
+//! `1 + retries + keys + 4` attempts, in addition to those that a rate limit refused. The 4 stands for four
+//! attempts that spend no retry: one after a stale connection, one after the provider rejected
+//! `stream_options`, and two after it rejected the response format (`json_schema`, then `json_object`).
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +33,9 @@ use crate::seeded_rng::SeededRng;
 use crate::time::Timestamp;
 
 use super::retry::RetryPolicy;
+
+/// Number of times that a call sends its request in a weaker response format: one for each weaker format.
+const MAX_ADAPTATIONS: usize = 2;
 
 /// The next step in a call's retry loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,8 @@ pub struct FailedAttempt {
     pub key: KeyId,
     /// Whether this library, not the caller, added `stream_options` to the request.
     pub added_stream_options: bool,
+    /// Whether this library can ask for the same answer in a weaker response format.
+    pub can_adapt: bool,
     /// Whether the configuration keeps the key in use after this failure, so that no cooldown follows.
     pub keeps_key: bool,
     /// Whether the key refuses other calls as well, so that an ambiguous rate refusal is not the fault of the request.
@@ -94,7 +99,7 @@ pub struct Attempts {
     next: NextAction,
     /// Whether the next attempt spends a retry if the call has already tried its key.
     same_key_costs_retry: bool,
-    /// The kinds of failures after which the call has made an attempt without spending a retry.
+    /// The kinds of failures after which the call has made an attempt without spending a retry, once for each attempt.
     repeated: Vec<FailureKind>,
 }
 
@@ -200,13 +205,16 @@ impl Attempts {
     }
 
     /// Returns whether the call makes another attempt after this failure without spending a retry, which it does
-    /// once for each kind.
+    /// once for each kind, and twice for the response format.
     fn take_free_repeat(&mut self, kind: FailureKind, attempt: FailedAttempt) -> bool {
-        let is_free = match kind {
-            FailureKind::StreamOptionsRefused => attempt.added_stream_options,
-            kind => kind == FailureKind::DeadConnection,
+        let allowed = match kind {
+            FailureKind::StreamOptionsRefused => usize::from(attempt.added_stream_options),
+            FailureKind::ResponseFormatRefused if attempt.can_adapt => MAX_ADAPTATIONS,
+            FailureKind::DeadConnection => 1,
+            _ => 0,
         };
-        let is_repeated = is_free && !self.repeated.contains(&kind);
+        let repeated = self.repeated.iter().filter(|known| **known == kind);
+        let is_repeated = repeated.count() < allowed;
         self.repeated.extend(is_repeated.then_some(kind));
         is_repeated
     }

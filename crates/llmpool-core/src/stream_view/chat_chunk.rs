@@ -241,7 +241,7 @@ fn readable_usage(json: &RawValue, event: &SseEvent) -> Option<ReportedUsage> {
 /// `true` if the list cannot be parsed.
 fn has_tool_call(calls: &str) -> bool {
     #[derive(Deserialize)]
-    struct Call<'a> {
+    struct CalledFunction<'a> {
         #[serde(borrow)]
         function: Option<CallFields<'a>>,
         #[serde(borrow)]
@@ -256,7 +256,7 @@ fn has_tool_call(calls: &str) -> bool {
         #[serde(borrow)]
         input: Option<&'a RawValue>,
     }
-    let Ok(calls) = serde_json::from_str::<Option<Vec<Call<'_>>>>(calls) else {
+    let Ok(calls) = serde_json::from_str::<Option<Vec<CalledFunction<'_>>>>(calls) else {
         return true;
     };
     calls

@@ -1,6 +1,6 @@
 //! Strips the Markdown code fence that many models put around JSON.
 
-const FENCE: &str = "```";
+pub(super) const FENCE: &str = "```";
 
 /// Removes the Markdown code fence if the text consists of a single fenced block. Returns any other text
 /// unchanged.

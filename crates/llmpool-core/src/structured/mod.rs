@@ -20,6 +20,9 @@
 //! # Ok::<(), llmpool_core::structured::SchemaError>(())
 //! ```
 //!
+//! [`ReplySchema`] does the same for types of any kind, also for texts, numbers, lists, enums and maps.
+//! [`FinishedFields`] returns parts of a reply while the reply still arrives.
+//!
 //! Invariant: a type has the same schema, byte for byte, in every run, with properties in the order of the
 //! fields. Providers can therefore cache prompts that contain the schema.
 //!
@@ -27,16 +30,25 @@
 
 mod definition_names;
 mod fence;
+mod finished_field;
+mod finished_fields;
 mod format;
+mod json_in_text;
 mod mismatch;
 mod nullable;
 mod reply;
+mod reply_root;
+mod reply_schema;
+mod schema_check;
 mod schema_error;
 mod strict;
 mod value_deserializer;
 
+pub use finished_field::{FieldSegment, FinishedField};
+pub use finished_fields::FinishedFields;
 pub use format::json_schema;
 pub use mismatch::Mismatch;
-pub use reply::{Refusal, ReplyError, parse_choice, parse_reply};
+pub use reply::{Refusal, ReplyError, completion_text, parse_choice, parse_reply};
+pub use reply_schema::ReplySchema;
 pub use schema_error::{SchemaError, Unsupported};
 pub use schemars::{self, JsonSchema};

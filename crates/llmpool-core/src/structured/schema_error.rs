@@ -1,4 +1,4 @@
-//! Errors for Rust types with a JSON schema that providers do not accept in strict mode.
+//! Errors for Rust types with a JSON schema that providers do not accept.
 
 use std::fmt;
 
@@ -44,6 +44,8 @@ pub enum Unsupported {
     /// A reference to a definition that does not exist. Also an internally tagged enum variant whose content
     /// contains itself or is not a struct. Holds the value of the `$ref` keyword.
     Reference(String),
+    /// A type without values, such as an enum without variants, or a struct that consists only of itself.
+    NoValue,
     /// Any other keyword of JSON Schema that strict mode does not support. Holds the keyword.
     Keyword(String),
 }
@@ -71,6 +73,7 @@ impl fmt::Display for Unsupported {
                      it must be a struct that does not contain itself"
                 )
             }
+            Self::NoValue => f.write_str("the type has no values, so no reply can have this type"),
             Self::Keyword(name) => write!(f, "strict schemas do not support `{name}`"),
         }
     }

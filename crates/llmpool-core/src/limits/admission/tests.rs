@@ -812,6 +812,16 @@ fn earliest_time_and_reason_take_the_queue_into_account() {
     assert_eq!(fixture.admission.earliest(target, NOW), NOW + seconds(4));
     let why = Some(WaitReason::Target(LimitKind::Requests));
     assert_eq!(fixture.admission.wait_reason(target, NOW), why);
+    let last = request(3, KeyConstraint::Any);
+    assert_eq!(fixture.admission.wait_reason_of(target, &last, NOW), why);
+    assert_eq!(fixture.admission.next_key(target, KeyConstraint::Any, NOW), None);
+    // By then the limit admits the call, and only the older ones delay it.
+    let later = NOW + seconds(1);
+    assert_eq!(fixture.admission.wait_reason_of(target, &last, later), None);
+    assert_eq!(
+        fixture.admission.next_key(target, KeyConstraint::Any, later),
+        Some(fixture.keys[0])
+    );
 
     let impatient = AcquireRequest {
         deadline: NOW + seconds(3),

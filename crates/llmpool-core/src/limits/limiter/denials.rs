@@ -2,7 +2,7 @@
 
 use super::super::demand::Demand;
 use super::super::denial::{Denial, LostKeys, Unsatisfiable, Wait, WaitReason};
-use super::super::key::KeyAvailability;
+use super::super::key::{KeyAvailability, KeyId};
 use super::super::key_constraint::KeyConstraint;
 use super::super::limits::LimitKind;
 use super::super::obstacle::Obstacle;
@@ -49,17 +49,41 @@ impl Limiter {
         constraint: KeyConstraint,
         now: Timestamp,
     ) -> WaitReason {
+        let known = self.known_wait_reason(target, demand, constraint, now);
+        known.unwrap_or(WaitReason::Target(LimitKind::Requests))
+    }
+
+    /// Returns what a request that arrives at `now` would wait for, or `None` if the limits would grant it, so that
+    /// only older requests in the queue delay it. Reserves nothing.
+    pub fn known_wait_reason(
+        &mut self,
+        target: TargetId,
+        demand: Demand,
+        constraint: KeyConstraint,
+        now: Timestamp,
+    ) -> Option<WaitReason> {
         let state = &self.targets[target.index()];
         if let Some(Denial::Wait(wait)) = state.denial(demand, now) {
-            return wait.why;
+            return Some(wait.why);
         }
         if self.find_key(target, demand, constraint, &[], now).is_none()
             && let Denial::Wait(wait) = self.no_key(target, demand, constraint, now)
         {
-            return wait.why;
+            return Some(wait.why);
         }
-        // The limits would grant the request, so only older requests in the queue delay it.
-        WaitReason::Target(LimitKind::Requests)
+        None
+    }
+
+    /// Returns the key that a request would get at `now`: the least loaded usable one. Returns `None` if the request
+    /// would have to wait. Reserves nothing.
+    pub fn next_key(&mut self, target: TargetId, constraint: KeyConstraint, now: Timestamp) -> Option<KeyId> {
+        let is_denied = self.targets[target.index()].denial(Demand::ONE, now).is_some();
+        if is_denied {
+            return None;
+        }
+        let place = self.find_key(target, Demand::ONE, constraint, &[], now)?;
+        let key_set = self.targets[target.index()].key_set.as_ref()?;
+        Some(key_set.key(place).id)
     }
 
     /// Returns a lower bound on the time at which a request could be granted if `ahead` other requests are

@@ -203,6 +203,13 @@ impl Limiter {
         rates.reduce(f64::min)
     }
 
+    /// Returns the pace learned from refusals of requests for the model of `target` with a key or another key of its
+    /// quota group, in requests per minute. `None` if no pace was learned.
+    pub fn observed_per_minute_at(&self, target: TargetId, key: KeyId) -> Option<f64> {
+        let (set, place) = self.place_of(target, key)?;
+        set.observed(place, &self.key_table).per_minute()
+    }
+
     /// Returns whether a target has a healthy key apart from those for which `excluded` returns `true`.
     pub fn has_other_key(&self, target: TargetId, excluded: impl Fn(KeyId) -> bool, now: Timestamp) -> bool {
         let mut keys = self.keys_of(target).iter();

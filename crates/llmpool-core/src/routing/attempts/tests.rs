@@ -28,6 +28,7 @@ fn attempt(key: KeyId, added_stream_options: bool) -> FailedAttempt {
     FailedAttempt {
         key,
         added_stream_options,
+        can_adapt: false,
         keeps_key: false,
         refuses_others: false,
     }
@@ -49,6 +50,7 @@ fn request_and_lasting_failures_are_not_retried() {
         FailureKind::TooLarge,
         FailureKind::ContentFilter,
         FailureKind::ModelNotFound,
+        FailureKind::ResponseFormatRefused,
         FailureKind::DeadlineExceeded,
         FailureKind::UnusableAnswer,
         FailureKind::WrongEndpoint,
@@ -304,6 +306,65 @@ fn rejected_stream_options_is_retried_once_if_added_by_us() {
     let mut set_by_caller = call(5, 1);
     set_by_caller.record_failure(&refused, attempt(key, false), |_| true, NOW);
     assert_eq!(set_by_caller.next(NOW), NextAction::GiveUp);
+}
+
+#[test]
+fn refused_response_format_is_repeated_twice_if_it_can_be_adapted() {
+    let key = keys(1)[0];
+    let refused = failure(FailureKind::ResponseFormatRefused);
+    for (can_adapt, max_retries, repeats) in [(true, 0, 2), (true, 5, 2), (false, 0, 0), (false, 5, 0)] {
+        let mut call = call(max_retries, 1);
+        let failed = FailedAttempt {
+            can_adapt,
+            ..attempt(key, false)
+        };
+        for repeat in 0..=repeats {
+            let outcome = call.record_failure(&refused, failed, |_| true, NOW);
+            let next = if repeat < repeats {
+                NextAction::Admit
+            } else {
+                NextAction::GiveUp
+            };
+            assert_eq!(
+                (outcome, call.next(NOW)),
+                (KeyOutcome::Unchanged, next),
+                "{repeat}"
+            );
+            assert_eq!(call.retries_spent, 0);
+        }
+    }
+}
+
+/// The bound of the module: with every free repeat taken, and every key and retry used.
+#[test]
+fn attempts_are_at_most_those_of_the_invariant() {
+    let (retries, key_count) = (3, 4);
+    let keys = keys(key_count);
+    let mut call = call(retries, key_count);
+    let mut attempts = 0;
+    let free = [
+        FailureKind::DeadConnection,
+        FailureKind::StreamOptionsRefused,
+        FailureKind::ResponseFormatRefused,
+        FailureKind::ResponseFormatRefused,
+    ];
+    let kinds = free.into_iter().chain([FailureKind::InvalidKey; 32]);
+    for (kind, key) in kinds.zip([keys[0]; 4].into_iter().chain(keys.into_iter().cycle())) {
+        let is_admitted = match call.next(NOW) {
+            NextAction::Admit => call.try_use_key(key, || true),
+            _ => false,
+        };
+        if !is_admitted {
+            break;
+        }
+        attempts += 1;
+        let failed = FailedAttempt {
+            can_adapt: true,
+            ..attempt(key, true)
+        };
+        call.record_failure(&failure(kind), failed, |_| true, NOW);
+    }
+    assert_eq!(attempts, 4 + key_count + retries as usize);
 }
 
 // L93
