@@ -4,16 +4,18 @@
 //! target, and the function that started the call decodes the answer. Core's [`Attempts`] decides whether the
 //! loop makes another attempt, backs off or gives up.
 
+mod failures;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use llmpool_core::failure::status_policy::{self, KeyAction, KeyScope};
-use llmpool_core::failure::{Blame, Certainty, Failure, FailureKind};
-use llmpool_core::limits::KeyId;
-use llmpool_core::limits::{AcquireRequest, Ticket};
-use llmpool_core::limits::{CooldownReason, KeyConstraint, ProvisionalCooldown, RefusalWait};
-use llmpool_core::routing::attempts::{Attempts, FailedAttempt, KeyOutcome, NextAction};
+use llmpool_core::failure::{Blame, Failure, FailureKind};
+use llmpool_core::limits::{AcquireRequest, KeyConstraint, KeyId, ProvisionalCooldown, Ticket};
+use llmpool_core::routing::attempts::{Attempts, NextAction};
 use llmpool_core::time::Timestamp;
 
 use crate::affinity;
@@ -24,40 +26,38 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::{self, AttemptResponse};
 use crate::limits::{Permit, Rejection};
 use crate::observe;
-use crate::options::{CallOptions, Timeouts};
+use crate::options::CallOptions;
 use crate::rejection;
 use crate::report::{AttemptReport, CallReport, TraceId};
 use crate::target::Target;
+use crate::target_handle::TargetHandle;
 use crate::tokens::{self, StreamPermit};
+use crate::watched_call::WatchedCall;
 
 /// Maximum time to wait for a permit before each attempt, if the call options set no timeout.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Total timeout of a call if neither the call options nor the target set one. Stands for "no timeout".
 const NO_TOTAL: Duration = Duration::from_secs(366 * 86_400);
-/// Length of the cooldown of a key after a failure, other than a 429, for which either the key or the request may be
-/// to blame. During the cooldown, the call tries another key. If that key fails in the same way, the request is to
-/// blame.
-const PROVISIONAL_COOLDOWN: Duration = Duration::from_secs(10);
-/// Length of the cooldown of a key that is disabled for one model. Stands for "until an operator enables the
-/// key again".
-const UNTIL_ENABLED: Duration = Duration::from_secs(100 * 366 * 86_400);
-
 /// The outcome of a successful call: the answer and the report of the call.
 pub(crate) struct CallOutcome {
     pub(crate) response: AttemptResponse,
     pub(crate) report: CallReport,
     pub(crate) started: Timestamp,
     pub(crate) request_body: Bytes,
+    /// The receiver of the end of the call. `None` if the call is neither observed nor logged.
+    pub(crate) watched: Option<Box<WatchedCall>>,
 }
 
 /// Runs a call: makes attempts until the answer is complete or, if the answer is streamed, until its first
 /// content has arrived.
 pub(crate) async fn run(
-    target: &Arc<Target>,
+    handle: &TargetHandle,
     encoder: &dyn RequestEncoder,
     options: &CallOptions,
 ) -> Result<CallOutcome, Error> {
-    let mut call = Call::new(target, options);
+    let target = &handle.target;
+    let mut call = RunningCall::new(target, options);
+    call.watched = WatchedCall::start(handle, encoder, &call.report.trace_id, call.started);
     let mut now = call.started;
     loop {
         match call.attempts.next(now) {
@@ -82,6 +82,7 @@ pub(crate) async fn run(
                         report: call.report,
                         started: call.started,
                         request_body,
+                        watched: call.watched,
                     });
                 }
             }
@@ -90,9 +91,9 @@ pub(crate) async fn run(
             {
                 return Err(call.give_up());
             }
-            NextAction::Retry(until) => clock::sleep_until(until).await,
+            NextAction::Retry(until) => call.back_off(until, now).await,
             NextAction::Yield(until) => {
-                clock::sleep_until(until.min(call.deadlines.deadline)).await;
+                call.back_off(until.min(call.deadlines.deadline), now).await;
                 // Others probe the key first: this call may be refused whatever the state of the key.
                 call.ticket = target.provider.admission.next_ticket();
             }
@@ -102,7 +103,7 @@ pub(crate) async fn run(
     }
 }
 
-struct Call<'a> {
+struct RunningCall<'a> {
     target: &'a Arc<Target>,
     options: &'a CallOptions,
     deadlines: CallDeadlines,
@@ -124,9 +125,11 @@ struct Call<'a> {
     /// the request turns out to be to blame, the call reverts these cooldowns.
     cooldowns: Vec<ProvisionalCooldown>,
     report: CallReport,
+    /// `None` if the call is neither observed nor logged.
+    watched: Option<Box<WatchedCall>>,
 }
 
-impl<'a> Call<'a> {
+impl<'a> RunningCall<'a> {
     fn new(target: &'a Arc<Target>, options: &'a CallOptions) -> Self {
         let started = clock::now();
         let timeouts = options.timeouts.unwrap_or(target.timeouts);
@@ -158,6 +161,7 @@ impl<'a> Call<'a> {
                 trace_id,
                 ..CallReport::default()
             },
+            watched: None,
         }
     }
 
@@ -171,7 +175,7 @@ impl<'a> Call<'a> {
             self.constraint = affinity::key_constraint(self.target, &request.body)?;
             Ok(request)
         });
-        let request = encoded.map_err(|error| error.with_report(self.take_report()))?;
+        let request = encoded.map_err(|error| self.failed(error))?;
         self.report.dropped.clone_from(&request.dropped);
         Ok(request)
     }
@@ -189,7 +193,22 @@ impl<'a> Call<'a> {
     fn requested_wait_is_too_long(&self, now: Timestamp) -> bool {
         let failure = self.last_failure.as_ref();
         let wait = failure.and_then(|failure| failure.retry_after);
-        wait.is_some_and(|wait| now + wait > self.end_of_wait(now))
+        let is_too_long = wait.is_some_and(|wait| now + wait > self.end_of_wait(now));
+        if is_too_long {
+            observe::wait_too_long(&self.report);
+        }
+        is_too_long
+    }
+
+    /// Waits before a retry, until `until`.
+    async fn back_off(&mut self, until: Timestamp, now: Timestamp) {
+        observe::retries(&self.report, until.since(now));
+        clock::sleep_until(until).await;
+        if let Some(watched) = &mut self.watched
+            && until > now
+        {
+            watched.backed_off(clock::now().since(now));
+        }
     }
 
     /// Waits for a permit. Returns `None` if the permit is for a key that this call has already tried, and no
@@ -204,12 +223,14 @@ impl<'a> Call<'a> {
             deadline: self.end_of_wait(arrived),
             wait_for_keys: self.options.wait_for_keys,
         };
-        let acquired = self
-            .target
-            .provider
-            .admission
-            .acquire(self.target.id, acquire_request)
-            .await;
+        let acquired = match &mut self.watched {
+            None => {
+                let admission = &self.target.provider.admission;
+                admission.acquire(self.target.id, acquire_request).await
+            }
+            // Boxed, so that calls that are not watched take less memory.
+            Some(watched) => Box::pin(acquire_watched(self.target, acquire_request, watched)).await,
+        };
         self.admitted = clock::now();
         self.report.waited += self.admitted.since(arrived);
         let permit = acquired.map_err(|rejection| self.reject(rejection))?;
@@ -237,10 +258,14 @@ impl<'a> Call<'a> {
                 self.report.elapsed = ended.since(self.started);
                 let head = response.head();
                 let attempt = self.attempt_report(key, None, Some(head.status), duration);
-                self.report.attempts.push(AttemptReport {
+                let attempt = AttemptReport {
                     request_id: head.request_id.clone(),
                     ..attempt
-                });
+                };
+                if let Some(watched) = &mut self.watched {
+                    watched.attempt_ended(&attempt, true);
+                }
+                self.report.attempts.push(attempt);
                 match &mut response {
                     AttemptResponse::Stream { events, .. } => {
                         permit.record_success();
@@ -268,147 +293,6 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn report_failure(&mut self, permit: &Permit, failure: &Failure, key: KeyId, duration: Duration) {
-        let attempt = self.attempt_report(key, Some(failure.kind), failure.status, duration);
-        let attempt = AttemptReport {
-            request_id: failure.request_id.clone(),
-            ..attempt
-        };
-        observe::attempt_failed(&self.report, &attempt);
-        if permit.is_used() {
-            self.report.attempts.push(attempt);
-        } else {
-            self.report.unsent.push(attempt);
-        }
-    }
-
-    /// Handles a failed attempt: updates the limits and the states of the key and the target, and records the
-    /// failure for the next step of the retry loop.
-    fn apply_failure(&mut self, permit: &mut Permit, failure: Failure, key: KeyId, request: EncodedRequest) {
-        let target = self.target;
-        let is_unclear = failure.certainty == Certainty::Ambiguous;
-        let is_first = self.last_failure.is_none();
-        let refuses_others =
-            is_unclear && failure.kind == FailureKind::RateLimited && permit.refuses_other_calls(is_first);
-        let added = request.added_stream_options;
-        let action = target.on_status.action(failure.status);
-        let failed = FailedAttempt {
-            key,
-            added_stream_options: added,
-            keeps_key: action == Some(KeyAction::Ignore),
-            refuses_others,
-        };
-        let constraint = self.constraint;
-        let now = clock::now();
-        let has_other_key = |attempts: &Attempts| {
-            target.provider.admission.with_limiter(|limiter| {
-                // Another key of the same account shows nothing about this key.
-                let account = limiter.group_of(key);
-                let excluded = |other| {
-                    other == key
-                        || account.is_some() && limiter.group_of(other) == account
-                        || attempts.is_rejected_by(other)
-                        || !limiter.allows(constraint, other)
-                };
-                limiter.has_other_key(target.id, excluded, now)
-            })
-        };
-        let outcome = self.attempts.record_failure(&failure, failed, has_other_key, now);
-        let blames_target = match failure.kind {
-            FailureKind::DeadConnection => false,
-            FailureKind::DeadlineExceeded => permit.is_used() && self.target_hung(now),
-            kind => matches!(kind.blame(), Blame::Target | Blame::Network),
-        };
-        if blames_target {
-            permit.record_target_failure(failure.retry_after);
-        }
-        match outcome {
-            KeyOutcome::Unchanged => {}
-            KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown if action == Some(KeyAction::Ignore) => {}
-            KeyOutcome::Cooldown if !is_unclear => self.cool_down(permit, &failure, key, action),
-            KeyOutcome::Cooldown | KeyOutcome::ProvisionalCooldown => {
-                self.cool_down_unclear(permit, &failure, is_first, refuses_others);
-                if outcome == KeyOutcome::Cooldown {
-                    observe::key_unavailable(&target.provider, key);
-                }
-            }
-            KeyOutcome::RestoreAll => {
-                // Each cooldown may have replaced the one before it.
-                let cooldowns = self.cooldowns.drain(..).rev();
-                target.provider.admission.change(|limiter, now| {
-                    cooldowns.for_each(|cooldown| limiter.restore(cooldown, now));
-                });
-            }
-        }
-        if failure.kind == FailureKind::StreamOptionsRefused && added {
-            target.capabilities.reject_stream_options();
-        } else {
-            self.request = Some(request);
-        }
-        if failure.status.is_some_and(|status| (400..500).contains(&status)) {
-            // With a 4xx status, the provider has processed no tokens. The tokens are returned after the refusal of
-            // the key is recorded, so that no waiting request uses them with this key.
-            permit.settle(0);
-        }
-        self.last_failure = Some(Box::new(failure));
-    }
-
-    /// Returns whether an attempt that passed the deadline of the call had as long as the target itself is
-    /// allowed to take: until its own first-content or total timeout. With an earlier deadline, the caller
-    /// may have been too impatient, which says nothing about the target.
-    fn target_hung(&self, now: Timestamp) -> bool {
-        let Timeouts {
-            first_content, total, ..
-        } = self.target.timeouts;
-        let allowed = first_content.into_iter().chain(total).min();
-        allowed.is_some_and(|allowed| now.since(self.admitted) >= allowed)
-    }
-
-    /// Starts a cooldown after a failure for which the request may be to blame. Reverted if another key shows that,
-    /// unless the key refuses other calls as well. `is_first`: whether the call has not failed before.
-    fn cool_down_unclear(
-        &mut self,
-        permit: &Permit,
-        failure: &Failure,
-        is_first: bool,
-        refuses_others: bool,
-    ) {
-        let wait = match failure.kind {
-            FailureKind::RateLimited if refuses_others => RefusalWait::Unknown,
-            FailureKind::RateLimited => RefusalWait::Provisional(None),
-            _ => RefusalWait::Provisional(Some(certain_wait(failure).unwrap_or(PROVISIONAL_COOLDOWN))),
-        };
-        // A request that is refused whatever the key is sent several times, and must not teach a pace each time.
-        let reason = if failure.kind == FailureKind::RateLimited && is_first {
-            CooldownReason::Throttled
-        } else {
-            CooldownReason::Unclear
-        };
-        self.cooldowns.extend(permit.record_refusal(reason, wait));
-    }
-
-    /// Takes the key of a failed attempt out of use. Disables the key if the configured status policy says
-    /// so, otherwise starts a cooldown.
-    fn cool_down(&self, permit: &Permit, failure: &Failure, key: KeyId, action: Option<KeyAction>) {
-        let named = RefusalWait::new(failure.retry_after, failure.is_limit_reset);
-        let (scope, wait) = match action {
-            Some(KeyAction::Disable { scope: KeyScope::Key }) => {
-                let admission = &self.target.provider.admission;
-                admission.change(|limiter, now| limiter.set_enabled(key, false, now));
-                observe::key_unavailable(&self.target.provider, key);
-                return;
-            }
-            Some(KeyAction::Disable { scope }) => (Some(scope), RefusalWait::Exact(UNTIL_ENABLED)),
-            Some(KeyAction::Park { pause, scope }) => {
-                let pause = pause.max(certain_wait(failure).unwrap_or(pause));
-                (Some(scope), RefusalWait::Exact(pause))
-            }
-            Some(KeyAction::Ignore) | None => (None, named),
-        };
-        permit.record_refusal(status_policy::cooldown_reason(failure, scope), wait);
-        observe::key_unavailable(&self.target.provider, key);
-    }
-
     fn attempt_report(
         &self,
         key: KeyId,
@@ -431,7 +315,7 @@ impl<'a> Call<'a> {
     fn give_up(&mut self) -> Error {
         let Some(failure) = self.last_failure.take() else {
             let message = "the call's deadline has passed";
-            return Error::new(ErrorKind::LimitReached, message).with_report(self.take_report());
+            return self.failed(Error::new(ErrorKind::LimitReached, message));
         };
         let wait = match failure.blame() {
             // Another key may be available earlier than the key that failed last.
@@ -456,7 +340,7 @@ impl<'a> Call<'a> {
                 let is_out_of_quota = failure.kind == FailureKind::NoQuota && error.kind() == quota;
                 self.failure_error(*failure, error.retry_in(), is_out_of_quota)
             }
-            None => error.with_report(self.take_report()),
+            None => self.failed(error),
         }
     }
 
@@ -469,7 +353,7 @@ impl<'a> Call<'a> {
         is_out_of_quota: bool,
     ) -> Error {
         let retry_in = retry_in.or(failure.retry_after);
-        let error = Error::from_failure(failure).with_report(self.take_report());
+        let error = self.failed(Error::from_failure(failure));
         match retry_in {
             Some(wait) => error.with_retry_in(wait),
             None if is_out_of_quota => error.without_credit(),
@@ -477,10 +361,40 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn take_report(&mut self) -> CallReport {
+    /// Ends the call with `error`, and adds the report of the call to the error.
+    fn failed(&mut self, error: Error) -> Error {
         self.report.elapsed = clock::now().since(self.started);
-        std::mem::take(&mut self.report)
+        let error = error.with_report(std::mem::take(&mut self.report));
+        if let Some(watched) = self.watched.take() {
+            watched.fail(&error);
+        }
+        error
     }
+}
+
+/// Waits for a permit. Reports the wait and its cause if the permit was not granted at once. The permit reports the
+/// changes of keys that it causes.
+async fn acquire_watched(
+    target: &Target,
+    request: AcquireRequest,
+    watched: &mut WatchedCall,
+) -> Result<Permit, Rejection> {
+    let admission = &target.provider.admission;
+    let since = clock::now();
+    let mut acquiring = pin!(admission.acquire(target.id, request));
+    let acquired = match poll_fn(|cx| Poll::Ready(acquiring.as_mut().poll(cx))).await {
+        Poll::Ready(acquired) => acquired,
+        Poll::Pending => {
+            let reason = admission.wait_reason_of(target.id, &request);
+            let acquired = acquiring.await;
+            watched.waited_for_permit(clock::now().since(since), reason);
+            acquired
+        }
+    };
+    acquired.map(|mut permit| {
+        permit.watch(watched.key_watcher());
+        permit
+    })
 }
 
 /// Spends one retry of the target's retry budget. Returns false if the budget is used up.
@@ -491,9 +405,4 @@ fn try_spend_budget(target: &Target, report: &CallReport) -> bool {
         observe::retry_budget_exhausted(report);
     }
     is_left
-}
-
-/// Returns the wait that the provider requests. `None` if it requests none, or names only the reset of a limit.
-fn certain_wait(failure: &Failure) -> Option<Duration> {
-    failure.retry_after.filter(|_| !failure.is_limit_reset)
 }

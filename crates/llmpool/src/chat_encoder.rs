@@ -1,12 +1,14 @@
 //! Encodes chat requests in the API format of the target: Chat Completions or Responses.
 
+use llmpool_core::answer_format::{self, AnswerFormat};
 use llmpool_core::api_format::ApiFormat;
-use llmpool_core::chat::{ChatRequest, StreamOptions};
+use llmpool_core::chat::{ChatRequest, Content, Part, ResponseFormat, Role, StreamOptions};
 use llmpool_core::responses::ResponsesRequest;
 use llmpool_core::schema_limits;
 use llmpool_core::translate::{self, TranslatedRequest};
 use serde::ser::SerializeMap;
 
+use crate::clock;
 use crate::encoded_request::{EncodedRequest, RequestEncoder, encode_body};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
@@ -18,19 +20,57 @@ use crate::target::Target;
 pub(crate) struct ChatEncoder<'a> {
     pub(crate) request: &'a ChatRequest,
     pub(crate) stream: bool,
+    /// Whether to replace a response format with a schema by a format that the target supports: see
+    /// [`CallOptions::adapt_schema`](crate::CallOptions::adapt_schema).
+    pub(crate) adapt_schema: bool,
 }
 
 impl RequestEncoder for ChatEncoder<'_> {
     fn encode(&self, target: &Target) -> Result<EncodedRequest, Error> {
         target.check_schemas(|| schema_limits::check_chat(self.request))?;
+        if self.adapt_schema && matches!(self.request.response_format, Some(ResponseFormat::JsonSchema(_))) {
+            self.encode_adapted(target)
+        } else {
+            self.encode_as_is(target)
+        }
+    }
+
+    fn destination(&self) -> (Endpoint, bool) {
+        (Endpoint::Generation, self.stream)
+    }
+}
+
+impl ChatEncoder<'_> {
+    fn encode_as_is(&self, target: &Target) -> Result<EncodedRequest, Error> {
         match target.format {
             ApiFormat::ChatCompletions => self.encode_chat(target),
             ApiFormat::Responses => self.encode_responses(target),
         }
     }
-}
 
-impl ChatEncoder<'_> {
+    /// Encodes the request in the format of structured answers that is configured or learned.
+    fn encode_adapted(&self, target: &Target) -> Result<EncodedRequest, Error> {
+        let has_tools = !(self.request.tools.is_empty() && self.request.functions.is_empty());
+        let learned = || target.capabilities.answer_format(has_tools, clock::now());
+        let format = target.structured_output.unwrap_or_else(learned);
+        let mut adapted = answer_format::adapt(self.request, format);
+        if let Some(request) = &mut adapted
+            && target.format == ApiFormat::Responses
+            && format == AnswerFormat::JsonObject
+        {
+            keep_in_input(request);
+        }
+        let encoder = ChatEncoder {
+            request: adapted.as_ref().unwrap_or(self.request),
+            ..*self
+        };
+        Ok(EncodedRequest {
+            answer_format: target.structured_output.is_none().then_some(format),
+            has_tools,
+            ..encoder.encode_as_is(target)?
+        })
+    }
+
     fn encode_chat(&self, target: &Target) -> Result<EncodedRequest, Error> {
         const RESERVED: [&str; 3] = ["model", "stream", "stream_options"];
         let (options, added_stream_options) = self.stream_options(target);
@@ -102,6 +142,18 @@ impl ChatEncoder<'_> {
         };
         options.include_usage = options.include_usage.or(Some(true));
         (Some(options), self.request.stream_options.is_none())
+    }
+}
+
+/// Writes the content of system messages as parts, so that the translation makes them input items. OpenAI looks for the
+/// word `JSON` in the input items, not in the instructions, and refuses `json_object` without it.
+fn keep_in_input(request: &mut ChatRequest) {
+    for message in &mut request.messages {
+        if message.role == Some(Role::System)
+            && let Some(Content::Text(text)) = &mut message.content
+        {
+            message.content = Some(vec![Part::text(std::mem::take(text))].into());
+        }
     }
 }
 

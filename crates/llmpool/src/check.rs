@@ -234,6 +234,7 @@ impl OpenAiCompatible {
             let encoder = ChatEncoder {
                 request: &request,
                 stream: true,
+                adapt_schema: false,
             };
             let Ok(rendered) = encoder.encode(target) else {
                 check.failure = Some(FailureKind::InvalidRequest);

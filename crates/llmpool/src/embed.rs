@@ -102,7 +102,7 @@ impl EmbeddingInterface for OpenAiCompatible {
         options: &'a CallOptions,
     ) -> BoxFuture<'a, Result<EmbeddingAnswer, Error>> {
         Box::pin(async move {
-            let mut answer = raw::complete(self.target(), &EmbeddingEncoder(request), options).await?;
+            let mut answer = raw::complete(self.handle(), &EmbeddingEncoder(request), options).await?;
             let expected = request.input.as_ref().and_then(|input| input.count());
             let response = answer.decode(|body| {
                 let response =
@@ -118,7 +118,7 @@ impl EmbeddingInterface for OpenAiCompatible {
             })?;
             let estimate = || Some(tokens::estimated_input(&answer.request_body));
             answer.report.note_usage(response.usage.as_ref(), estimate);
-            Ok(EmbeddingAnswer::new(response).with_report(answer.report))
+            Ok(EmbeddingAnswer::new(response).with_report(answer.finish()))
         })
     }
 }
@@ -152,5 +152,9 @@ impl RequestEncoder for EmbeddingEncoder<'_> {
             |map| request.serialize_fields(map, &["model"]),
         )?;
         Ok(EncodedRequest::new(Endpoint::Embeddings, body, false))
+    }
+
+    fn destination(&self) -> (Endpoint, bool) {
+        (Endpoint::Embeddings, false)
     }
 }

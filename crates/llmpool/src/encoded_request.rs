@@ -1,18 +1,25 @@
 //! Encoded requests, and the trait of requests that can be encoded for any target.
 
 use bytes::Bytes;
+use llmpool_core::answer_format::AnswerFormat;
 use llmpool_core::api_format::ApiFormat;
+use llmpool_core::failure::FailureKind;
 use llmpool_core::responses::without_foreign_blocks;
+use llmpool_core::time::Timestamp;
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, ErrorKind};
+use crate::learned_capabilities::LearnedCapabilities;
 use crate::target::Target;
 
 /// A request that can be encoded for any target.
 pub(crate) trait RequestEncoder: Sync {
     /// Encodes the request in the API format of `target`. Fails if that format cannot express the request.
     fn encode(&self, target: &Target) -> Result<EncodedRequest, Error>;
+
+    /// Returns the endpoint of the request, and whether it asks for a streamed answer.
+    fn destination(&self) -> (Endpoint, bool);
 }
 
 /// A request in the form in which it is sent: the endpoint and the encoded body.
@@ -24,6 +31,11 @@ pub(crate) struct EncodedRequest {
     pub(crate) stream: bool,
     /// Whether the library added `stream_options` because the caller's request sets none.
     pub(crate) added_stream_options: bool,
+    /// The format in which the request asks for a structured answer, if the encoder can choose a weaker one. `None` if
+    /// the caller or the configuration has chosen the format.
+    pub(crate) answer_format: Option<AnswerFormat>,
+    /// Whether the request has tools. Set only with [`answer_format`](Self::answer_format).
+    pub(crate) has_tools: bool,
     /// Paths of the request fields that the encoder left out, because the target's API format has no
     /// equivalent.
     pub(crate) dropped: Vec<String>,
@@ -36,7 +48,35 @@ impl EncodedRequest {
             body: body.into(),
             stream,
             added_stream_options: false,
+            answer_format: None,
+            has_tools: false,
             dropped: Vec::new(),
+        }
+    }
+
+    /// Returns whether the encoder can ask for the same answer in a weaker format.
+    pub(crate) fn can_adapt(&self) -> bool {
+        self.answer_format.and_then(AnswerFormat::weaker).is_some()
+    }
+
+    /// Records in `capabilities` which feature of this request the target refused at the time `now` with a failure of
+    /// the given kind. Returns whether the next attempt must encode the request anew, without that feature.
+    pub(crate) fn learn_refusal(
+        &self,
+        kind: FailureKind,
+        capabilities: &LearnedCapabilities,
+        now: Timestamp,
+    ) -> bool {
+        match (kind, self.answer_format) {
+            (FailureKind::StreamOptionsRefused, _) if self.added_stream_options => {
+                capabilities.reject_stream_options();
+                true
+            }
+            (FailureKind::ResponseFormatRefused, Some(format)) => {
+                capabilities.reject_answer_format(format, self.has_tools, now);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -60,6 +100,10 @@ impl RequestEncoder for EncodedRequest {
         } else {
             self.clone()
         })
+    }
+
+    fn destination(&self) -> (Endpoint, bool) {
+        (self.endpoint, self.stream)
     }
 }
 

@@ -17,6 +17,17 @@ pub(crate) enum Endpoint {
     Models,
 }
 
+impl Endpoint {
+    /// Returns the path of the endpoint, which is appended to the base URL of a target with this API format.
+    pub(crate) fn path(self, format: ApiFormat) -> &'static str {
+        match self {
+            Self::Generation => format.path(),
+            Self::Embeddings => "embeddings",
+            Self::Models => "models",
+        }
+    }
+}
+
 /// The URIs of all endpoints of a target.
 pub(crate) struct EndpointUris {
     generation: Uri,
@@ -28,10 +39,11 @@ impl EndpointUris {
     /// Creates the URIs by appending the path of each endpoint to the base URL. Fails if the base URL is
     /// invalid.
     pub(crate) fn new(base_url: &str, format: ApiFormat) -> Result<Self, Error> {
+        let uri_of = |named: Endpoint| endpoint(base_url, named.path(format));
         Ok(Self {
-            generation: endpoint(base_url, format.path())?,
-            embeddings: endpoint(base_url, "embeddings")?,
-            models: endpoint(base_url, "models")?,
+            generation: uri_of(Endpoint::Generation)?,
+            embeddings: uri_of(Endpoint::Embeddings)?,
+            models: uri_of(Endpoint::Models)?,
         })
     }
 

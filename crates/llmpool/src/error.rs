@@ -54,6 +54,20 @@ pub enum ErrorKind {
     Attempt(FailureKind),
 }
 
+impl ErrorKind {
+    /// Returns the name of the kind for reports and log records, such as `limit reached`. For [`Self::Attempt`], the
+    /// name of the failure.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Config => "invalid configuration",
+            Self::UnknownModel => "unknown model",
+            Self::Unsendable => "unsendable request",
+            Self::LimitReached => "limit reached",
+            Self::Attempt(kind) => kind.as_str(),
+        }
+    }
+}
+
 impl Error {
     /// Creates an error. By convention, the message starts with a lower-case letter, has no full stop at the
     /// end, and contains no key and no part of a prompt.

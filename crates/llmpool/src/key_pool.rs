@@ -145,7 +145,7 @@ impl ApiKeyPool {
     /// Enabling a key also ends its cooldown. Disabling a key does not affect its attempts in flight. Calls
     /// that wait for the key may use the other keys.
     pub fn set_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
-        self.provider.set_enabled(label, enabled)
+        self.provider.set_enabled(label, enabled, None)
     }
 
     /// Leases the least loaded healthy key. The lease occupies one concurrency slot of the key until the
@@ -170,6 +170,11 @@ impl ApiKeyPool {
             provider: self.provider.clone(),
             _permit: permit,
         })
+    }
+
+    /// Returns the label of the key that [`least_loaded_key`](Self::least_loaded_key) would lease now. Leases nothing.
+    pub fn least_loaded_key_label(&self) -> Option<KeyLabel> {
+        self.provider.least_loaded_key(self.bare, KeyConstraint::Healthy)
     }
 
     pub(crate) fn key_ids(&self) -> Vec<KeyId> {
@@ -259,6 +264,22 @@ mod tests {
             .map(|_| leases(&pool, 1)[0].secret().expose().to_owned())
             .collect();
         assert_eq!(order, ["a", "b", "c", "a", "b", "c"]);
+    }
+
+    #[test]
+    fn label_of_the_next_lease_is_known_without_a_lease() {
+        let pool = ApiKeyPool::new("p", ["a", "b"]).unwrap();
+        for _ in 0..3 {
+            let label = pool.least_loaded_key_label().unwrap();
+            assert_eq!(pool.least_loaded_key_label(), Some(label.clone()));
+            let lease = pool.least_loaded_key().unwrap();
+            assert_eq!(*lease.label(), label);
+            assert_ne!(pool.least_loaded_key_label(), Some(label));
+        }
+        for key in pool.status() {
+            pool.set_enabled(&key.label, false);
+        }
+        assert_eq!(pool.least_loaded_key_label(), None);
     }
 
     // U13, O24

@@ -24,10 +24,14 @@
 //! | send a chat request, for a complete or a streamed answer | [`LlmInterface::chat`], [`LlmInterface::chat_stream`], [`chat`] |
 //! | use the Responses API | [`OpenAiResponsesCompatible`], [`responses`] |
 //! | create embeddings | [`EmbeddingInterface`], [`embeddings`] |
+//! | declare a function that a model answers, with a typed value | module `function` |
+//! | let a model call Rust functions | module `tool` |
+//! | test without a network | module `testing` |
 //! | parse answers as a Rust type | module `structured` |
 //! | set a timeout, a trace id or a caller for one call | [`CallOptions`] |
 //! | handle errors, and find out when to retry | [`Error`], [`ErrorKind`] |
 //! | see which keys are usable | [`KeyStatus`], [`KeyState`] |
+//! | observe calls, attempts, waits and key states | [`observer`] |
 //! | limit the rate of other work | [`TokenBucket`] |
 //! | test keys and base URLs | [`check`] |
 //! | simulate traffic against the configured limits | [`forecast`] |
@@ -46,7 +50,8 @@
 //! |---|---|
 //! | `codings` | answers in gzip, deflate, brotli or zstd, which no request asks for; without this feature, such answers are errors |
 //! | `rustls` | connections to `https://` URLs, with rustls and the root certificates of the platform; without this feature, such connections fail |
-//! | `structured` | the module `structured`: JSON schemas for Rust types, made with schemars, and answers parsed as Rust types |
+//! | `macros` | the attributes `llm_function`, `llm_chat`, `tool` and `tools` |
+//! | `structured` | the modules `function`, `tool`, `testing` and `structured`: JSON schemas for Rust types, made with schemars, and answers parsed as Rust types |
 //! | `tracing` | log records through the crate `tracing`, with the target `llmpool`; without this feature, nothing is logged |
 
 #![warn(clippy::print_stdout, clippy::print_stderr)]
@@ -70,6 +75,8 @@ mod endpoint;
 mod error;
 mod exchange;
 pub mod forecast;
+#[cfg(feature = "structured")]
+pub mod function;
 mod interface;
 mod key_entry;
 mod key_pool;
@@ -80,6 +87,7 @@ mod limits;
 mod list_models;
 mod misdirected;
 mod observe;
+pub mod observer;
 mod openai_compatible;
 mod openai_compatible_builder;
 mod openai_responses;
@@ -103,12 +111,18 @@ mod stored_state;
 mod stream;
 mod sync;
 mod target;
+mod target_handle;
 mod target_settings;
+#[cfg(feature = "structured")]
+pub mod testing;
 mod token_bucket;
 mod tokens;
+#[cfg(feature = "structured")]
+pub mod tool;
 pub mod transport;
 mod unreadable;
 mod unstreamed_answer;
+mod watched_call;
 
 pub use embed::{EmbeddingAnswer, EmbeddingInterface};
 pub use error::{Error, ErrorKind};
@@ -117,6 +131,7 @@ pub use interface::{ChatResponse, ChatStream, LlmInterface};
 pub use key_entry::KeyEntry;
 pub use key_pool::{ApiKeyPool, KeyLease};
 pub use key_status::{KeyState, KeyStatus};
+pub use llmpool_core::answer_format::AnswerFormat;
 pub use llmpool_core::api_format::ApiFormat;
 pub use llmpool_core::chat;
 pub use llmpool_core::embeddings;
@@ -132,6 +147,8 @@ pub use llmpool_core::sse::SseEvent;
 pub use llmpool_core::stream_view::EventFlags;
 #[cfg(feature = "structured")]
 pub use llmpool_core::structured;
+#[cfg(feature = "macros")]
+pub use llmpool_macros::{llm_chat, llm_function, tool, tools};
 pub use openai_compatible::OpenAiCompatible;
 pub use openai_compatible_builder::OpenAiCompatibleBuilder;
 pub use openai_responses::{EventStream, OpenAiResponsesCompatible, ResponseAnswer};
@@ -154,3 +171,11 @@ struct Readme;
 #[doc = include_str!("../../../docs/library.md")]
 #[cfg(doctest)]
 struct Library;
+
+#[doc = include_str!("../../../docs/from-simplellmfunc.md")]
+#[cfg(all(doctest, feature = "macros"))]
+struct FromSimpleLlmFunc;
+
+#[doc = include_str!("../../../docs/troubleshooting.md")]
+#[cfg(doctest)]
+struct Troubleshooting;

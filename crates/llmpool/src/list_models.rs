@@ -24,7 +24,10 @@ impl OpenAiCompatible {
     /// releases the key.
     pub async fn list_models_with(&self, options: &CallOptions) -> Result<ModelList, Error> {
         let request = EncodedRequest::new(Endpoint::Models, Bytes::new(), false);
-        let mut answer = raw::complete(self.target(), &request, options).await?;
-        answer.decode(|body| ModelList::decode_lenient(body).ok_or_else(|| "no list of models".into()))
+        let mut answer = raw::complete(self.handle(), &request, options).await?;
+        let models = answer
+            .decode(|body| ModelList::decode_lenient(body).ok_or_else(|| "no list of models".into()))?;
+        answer.finish();
+        Ok(models)
     }
 }

@@ -140,6 +140,7 @@ impl OpenAiCompatibleBuilder {
                 .with_limiter(|limiter| limiter.counts_tokens(id)),
             expected_output: settings.expected_output_tokens,
             on_status: settings.on_status,
+            structured_output: settings.structured_output,
             name: format!("{}/{model}", provider.id).into(),
             provider,
             keys,
@@ -159,7 +160,7 @@ impl OpenAiCompatibleBuilder {
             },
             timeouts: settings.timeouts,
             context_window: settings.context_window,
-            capabilities: LearnedCapabilities::default(),
+            capabilities: LearnedCapabilities::new(profile.answer_format),
         }))
     }
 }

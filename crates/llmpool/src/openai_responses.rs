@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
@@ -15,6 +16,7 @@ use llmpool_core::translate;
 use crate::error::{Error, ErrorKind};
 use crate::interface::{ChatResponse, ChatStream, LlmInterface};
 use crate::key_pool::ApiKeyPool;
+use crate::observer::Observer;
 use crate::openai_compatible::OpenAiCompatible;
 use crate::openai_compatible_builder::OpenAiCompatibleBuilder;
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
@@ -93,6 +95,15 @@ impl OpenAiResponsesCompatible {
         Providers::from_provider_file(file)
     }
 
+    /// Returns a handle to the same model with another observer: see
+    /// [`OpenAiCompatible::with_observer`].
+    #[must_use]
+    pub fn with_observer(self, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            model: self.model.with_observer(observer),
+        }
+    }
+
     /// Returns the underlying model, for example to read the states of its keys or to reset its limits.
     pub fn model(&self) -> &OpenAiCompatible {
         &self.model
@@ -122,14 +133,14 @@ impl OpenAiResponsesCompatible {
             request,
             stream: false,
         };
-        let mut answer = raw::complete(self.model.target(), &encoder, options).await?;
+        let mut answer = raw::complete(self.model.handle(), &encoder, options).await?;
         let response = answer.decode(|body| {
             let response = Response::decode(body).map_err(|_| "the response cannot be read")?;
             let response = Some(response).filter(Response::has_readable_output);
             response.ok_or_else(|| "a response without output".into())
         })?;
         answer.note_usage(translate::parse_usage(&answer.body));
-        let report = answer.report;
+        let report = answer.finish();
         Ok(ResponseAnswer { response, report })
     }
 
@@ -147,7 +158,7 @@ impl OpenAiResponsesCompatible {
             request,
             stream: true,
         };
-        let events = raw::stream(self.model.target(), &encoder, options).await?;
+        let events = raw::stream(self.model.handle(), &encoder, options).await?;
         Ok(EventStream {
             events,
             decoder: EventDecoder::new(),

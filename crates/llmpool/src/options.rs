@@ -35,6 +35,16 @@ pub struct CallOptions {
     /// [`Error::retry_in`](crate::Error::retry_in), if that time is known. Calls always wait for throttled
     /// keys, and for keys without quota if the provider has named a time before the deadline at which it returns.
     pub wait_for_keys: bool,
+    /// Whether a chat request whose [`response_format`](crate::chat::ChatRequest::response_format) is a schema is
+    /// adapted to what the model supports. The call then sends `json_schema`, `json_object` with the schema in the
+    /// system message, or only the message, which asks for JSON in a fenced code block: the format that is configured
+    /// as [`structured_output`](crate::TargetSettings::structured_output), or the strongest that the model is not known
+    /// to refuse. A refusal of the format is repeated in the next weaker one, which spends no retry. Later calls start
+    /// there.
+    ///
+    /// Default: `false`. The request is then sent as it is, and a refusal of the format ends the call. Calls of typed
+    /// functions set the option.
+    pub adapt_schema: bool,
 }
 
 /// The options of calls that are made without explicit options. Equal to `CallOptions::default()`.
@@ -44,6 +54,7 @@ pub(crate) static DEFAULT_OPTIONS: CallOptions = CallOptions {
     trace_id: None,
     caller: Caller::new(0),
     wait_for_keys: false,
+    adapt_schema: false,
 };
 
 /// The timeouts of a call and its attempts. A timeout that is `None` is disabled.

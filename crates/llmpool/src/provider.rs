@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::HeaderValue;
 use llmpool_core::failure::Failure;
-use llmpool_core::limits::{AccountNames, Affinity, KeyId, TargetId};
+use llmpool_core::limits::{AccountNames, Affinity, KeyConstraint, KeyId, Limiter, TargetId};
 
 use crate::clock;
 use crate::key_status::{KeyState, KeyStatus};
-use crate::limits::SharedAdmission;
+use crate::limits::{KeyWatcher, Reach, SharedAdmission};
 use crate::secrets::{self, KeyLabel, Secret};
 use crate::transport::{ConnectionPools, NetConnector};
 
@@ -92,15 +92,33 @@ impl Provider {
         failure
     }
 
-    /// Enables or disables the key with this label. Returns whether the provider has a key with this label.
-    pub(crate) fn set_enabled(&self, label: &KeyLabel, enabled: bool) -> bool {
+    /// Enables or disables the key with this label. Returns whether the provider has a key with this label. `watcher`
+    /// receives the changes of keys, with their states for a target.
+    pub(crate) fn set_enabled(
+        &self,
+        label: &KeyLabel,
+        enabled: bool,
+        watcher: Option<(&dyn KeyWatcher, TargetId)>,
+    ) -> bool {
         let position = self.keys.iter().position(|key| key.label == *label);
-        let id = position.and_then(|at| self.admission.key_ids().get(at).copied());
-        if let Some(id) = id {
-            self.admission
-                .change(|limiter, now| limiter.set_enabled(id, enabled, now));
+        let Some(id) = position.and_then(|at| self.admission.key_ids().get(at).copied()) else {
+            return false;
+        };
+        let change = |limiter: &mut Limiter, now| limiter.set_enabled(id, enabled, now);
+        match watcher {
+            Some((watcher, target)) => {
+                self.admission
+                    .change_watched(watcher, (target, id), Reach::Any, change);
+            }
+            None => self.admission.change(change),
         }
-        id.is_some()
+        true
+    }
+
+    /// Returns the label of the least loaded key that a call to the target could use now. Reserves nothing.
+    pub(crate) fn least_loaded_key(&self, target: TargetId, constraint: KeyConstraint) -> Option<KeyLabel> {
+        let id = self.admission.next_key(target, constraint)?;
+        Some(self.key(id).label.clone())
     }
 
     pub(crate) fn key(&self, id: KeyId) -> &ApiKey {

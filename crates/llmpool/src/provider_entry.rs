@@ -4,6 +4,7 @@
 use std::fmt;
 
 use http::Uri;
+use llmpool_core::answer_format::AnswerFormat;
 use llmpool_core::limits::{LimitScope, Limits};
 use llmpool_core::provider_profile::ProviderProfile;
 
@@ -71,10 +72,24 @@ impl ModelEntry {
     /// Returns to what the provider's rate limits apply: the configured [`limit_scope`](TargetSettings::limit_scope)
     /// or, without one, that of the provider at the base URL.
     pub fn limit_scope(&self) -> LimitScope {
+        self.settings
+            .limit_scope
+            .unwrap_or_else(|| self.profile().limit_scope)
+    }
+
+    /// Returns the format in which the first call with [`adapt_schema`](crate::CallOptions::adapt_schema) asks for a
+    /// structured answer: the configured [`structured_output`](TargetSettings::structured_output) or, without one, the
+    /// strongest format that the provider at the base URL is not known to ignore.
+    pub fn structured_output(&self) -> AnswerFormat {
+        self.settings
+            .structured_output
+            .unwrap_or_else(|| self.profile().answer_format)
+    }
+
+    fn profile(&self) -> &'static ProviderProfile {
         let uri: Option<Uri> = self.base_url.parse().ok();
         let authority = uri.as_ref().and_then(Uri::authority);
-        let profile = ProviderProfile::for_authority(authority.map_or("", |host| host.as_str()));
-        self.settings.limit_scope.unwrap_or(profile.limit_scope)
+        ProviderProfile::for_authority(authority.map_or("", |host| host.as_str()))
     }
 
     /// Returns the base URL for display. The value of each query parameter except `api-version` is replaced

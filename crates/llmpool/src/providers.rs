@@ -13,6 +13,7 @@ use crate::cleaned_key::CleanedKey;
 use crate::error::{Error, ErrorKind};
 use crate::key_entry::KeyEntry;
 use crate::key_pool::ApiKeyPool;
+use crate::observer::{Observer, Observers};
 use crate::openai_compatible::OpenAiCompatible;
 use crate::provider::Provider;
 use crate::provider_entry::ProviderEntry;
@@ -34,12 +35,15 @@ pub struct Providers {
     shared: Arc<Shared>,
 }
 
+#[derive(Clone)]
 struct Shared {
     /// The configured models by id. Ids have the form `provider/model`.
     models: BTreeMap<String, OpenAiCompatible>,
     /// The provider that is configured by environment variables. It accepts any model name. `None` if the
     /// models come from a file or from code.
-    open: Option<OpenProvider>,
+    open: Option<Arc<OpenProvider>>,
+    /// The observers of the models of `open`. The configured models have observers of their own.
+    observers: Observers,
     warnings: Vec<Diagnostic>,
 }
 
@@ -96,7 +100,7 @@ impl Providers {
         let base_url = base_url.unwrap_or_else(|| "https://api.openai.com/v1".to_owned());
         crate::base_url::endpoint(&base_url, "chat/completions")?;
         let pool = ApiKeyPool::new("openai", [Secret::from(text.key)])?;
-        let open = Some(OpenProvider {
+        let open = OpenProvider {
             pool,
             base_url,
             settings: TargetSettings {
@@ -104,11 +108,12 @@ impl Providers {
                 ..TargetSettings::default()
             },
             known: Mutex::default(),
-        });
+        };
         Ok(Some(Self {
             shared: Arc::new(Shared {
                 models: BTreeMap::new(),
-                open,
+                open: Some(Arc::new(open)),
+                observers: Observers::default(),
                 warnings: warning.into_iter().collect(),
             }),
         }))
@@ -142,9 +147,36 @@ impl Providers {
             shared: Arc::new(Shared {
                 models,
                 open: None,
+                observers: Observers::default(),
                 warnings,
             }),
         })
+    }
+
+    /// Returns a handle to the same providers. `observer` receives the events of calls to all models that are taken from
+    /// this handle, and the changes of key states and learned paces that these calls cause. Models that were taken from other handles are
+    /// not observed, so add the observer first:
+    ///
+    /// ```no_run
+    /// # #[derive(Default)]
+    /// # struct Metrics;
+    /// # impl llmpool::observer::Observer for Metrics {}
+    /// use std::sync::Arc;
+    ///
+    /// let providers = llmpool::Providers::from_file("provider.json")?.with_observer(Arc::new(Metrics::default()));
+    /// # Ok::<(), llmpool::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_observer(self, observer: Arc<dyn Observer>) -> Self {
+        let mut shared = Arc::unwrap_or_clone(self.shared);
+        let models = shared.models.into_iter();
+        shared.models = models
+            .map(|(id, model)| (id, model.with_observer(observer.clone())))
+            .collect();
+        shared.observers = shared.observers.with(observer);
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// Returns the model with the id `id`, which has the form `provider/model`. The model name alone is
@@ -166,7 +198,8 @@ impl Providers {
             return Ok(model.clone());
         }
         if let Some(open) = &self.shared.open {
-            return open.model(id, format);
+            let model = open.model(id, format)?;
+            return Ok(model.with_observers(&self.shared.observers));
         }
         let by_name: Vec<_> = self
             .models()

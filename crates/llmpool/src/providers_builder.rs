@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::base_url::endpoint;
 use crate::error::{Error, ErrorKind};
+use crate::observer::Observer;
 use crate::provider_entry::{ModelEntry, ProviderEntry};
 use crate::providers::Providers;
 use crate::transport::{Connect, NetConnector};
@@ -27,6 +28,7 @@ use crate::transport::{Connect, NetConnector};
 pub struct ProvidersBuilder {
     providers: Vec<ProviderEntry>,
     connector: Option<Arc<dyn Connect>>,
+    observers: Vec<Arc<dyn Observer>>,
 }
 
 impl Providers {
@@ -56,6 +58,13 @@ impl ProvidersBuilder {
         self
     }
 
+    /// Adds an observer of the calls to all models: see
+    /// [`Providers::with_observer`].
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
     /// Builds the providers from the added models.
     ///
     /// Fails with [`ErrorKind::Config`] at the first problem: an empty provider or model name, a slash in a
@@ -68,7 +77,11 @@ impl ProvidersBuilder {
         let connector = self
             .connector
             .unwrap_or_else(|| Arc::new(NetConnector::from_env()));
-        Providers::with_connector(self.providers, Vec::new(), connector)
+        let providers = Providers::with_connector(self.providers, Vec::new(), connector)?;
+        Ok(self
+            .observers
+            .into_iter()
+            .fold(providers, Providers::with_observer))
     }
 }
 

@@ -23,9 +23,10 @@ use crate::options::CallOptions;
 use crate::provider::Provider;
 use crate::report::CallReport;
 use crate::stream::{RawEvent, RawEventStream, UNREADABLE_EVENT};
-use crate::target::Target;
+use crate::target_handle::TargetHandle;
 use crate::tokens;
 use crate::unreadable;
+use crate::watched_call::WatchedCall;
 
 /// A complete, undecoded answer, and the report of the call.
 ///
@@ -56,6 +57,8 @@ pub struct RawStream {
     /// from this body.
     request_body: Bytes,
     ended: bool,
+    /// The receiver of the end of the call. `None` if the call is neither observed nor logged, and after its end.
+    watched: Option<Box<WatchedCall>>,
 }
 
 /// A complete answer that is not yet decoded, with the body of its request and the report of the call.
@@ -63,6 +66,7 @@ pub(crate) struct CompleteAnswer {
     pub(crate) body: Bytes,
     pub(crate) request_body: Bytes,
     pub(crate) report: CallReport,
+    watched: Option<Box<WatchedCall>>,
 }
 
 impl CompleteAnswer {
@@ -72,7 +76,24 @@ impl CompleteAnswer {
         &mut self,
         decode: impl FnOnce(&[u8]) -> Result<T, Cow<'static, str>>,
     ) -> Result<T, Error> {
-        decode(&self.body).map_err(|reason| invalid_response(reason, std::mem::take(&mut self.report)))
+        decode(&self.body).map_err(|reason| {
+            let failure = Failure::new(FailureKind::InvalidResponse).with_detail(reason);
+            self.fail(failure)
+        })
+    }
+
+    /// Ends the call, because its answer cannot be used, and returns its error.
+    #[cold]
+    pub(crate) fn fail(&mut self, failure: Failure) -> Error {
+        failed(failure, std::mem::take(&mut self.report), self.watched.take())
+    }
+
+    /// Ends the call with success, and returns its report.
+    pub(crate) fn finish(self) -> CallReport {
+        if let Some(watched) = self.watched {
+            watched.succeed(&self.report);
+        }
+        self.report
     }
 
     /// Records `usage`, the usage that the provider reported. If `usage` is `None`, records an estimate.
@@ -85,33 +106,36 @@ impl CompleteAnswer {
 
 /// Runs a call until its answer is complete.
 pub(crate) async fn complete(
-    target: &Arc<Target>,
+    handle: &TargetHandle,
     encoder: &dyn RequestEncoder,
     options: &CallOptions,
 ) -> Result<CompleteAnswer, Error> {
-    let outcome = call::run(target, encoder, options).await?;
+    let outcome = call::run(handle, encoder, options).await?;
     match outcome.response {
         AttemptResponse::Complete { body, .. } => Ok(CompleteAnswer {
             body,
             request_body: outcome.request_body,
             report: outcome.report,
+            watched: outcome.watched,
         }),
-        AttemptResponse::Stream { .. } => Err(invalid_response("a stream".into(), outcome.report)),
+        AttemptResponse::Stream { .. } => Err(unexpected_stream(outcome.report, outcome.watched)),
     }
 }
 
 /// Runs a streamed call until its first content arrives.
 pub(crate) async fn stream(
-    target: &Arc<Target>,
+    handle: &TargetHandle,
     encoder: &dyn RequestEncoder,
     options: &CallOptions,
 ) -> Result<RawStream, Error> {
+    let target = &handle.target;
     let CallOutcome {
         response,
         report,
         started,
         request_body,
-    } = call::run(target, encoder, options).await?;
+        watched,
+    } = call::run(handle, encoder, options).await?;
     match response {
         AttemptResponse::Stream { prefix, events, .. } => Ok(RawStream {
             provider: target.provider.clone(),
@@ -124,28 +148,38 @@ pub(crate) async fn stream(
             started,
             request_body,
             ended: false,
+            watched,
         }),
-        AttemptResponse::Complete { body, .. } => Err(failed(unreadable::failure(target, &body), report)),
+        AttemptResponse::Complete { body, .. } => {
+            Err(failed(unreadable::failure(target, &body), report, watched))
+        }
     }
 }
 
+/// Returns the error of a call that asked for no stream and got one.
 #[cold]
-pub(crate) fn invalid_response(reason: Cow<'static, str>, report: CallReport) -> Error {
-    failed(
-        Failure::new(FailureKind::InvalidResponse).with_detail(reason),
-        report,
-    )
+pub(crate) fn unexpected_stream(report: CallReport, watched: Option<Box<WatchedCall>>) -> Error {
+    let failure = Failure::new(FailureKind::InvalidResponse).with_detail("a stream");
+    failed(failure, report, watched)
 }
 
-/// Returns the error of a call whose last attempt got a complete answer that cannot be used.
+/// Ends a call whose last attempt got a complete answer that cannot be used, and returns its error.
 #[cold]
-pub(crate) fn failed(mut failure: Failure, mut report: CallReport) -> Error {
+pub(crate) fn failed(
+    mut failure: Failure,
+    mut report: CallReport,
+    watched: Option<Box<WatchedCall>>,
+) -> Error {
     if let Some(attempt) = report.attempts.last_mut() {
         attempt.failure = Some(failure.kind);
         failure.status = attempt.status;
         failure.request_id.clone_from(&attempt.request_id);
     }
-    Error::from_failure(failure).with_report(report)
+    let error = Error::from_failure(failure).with_report(report);
+    if let Some(watched) = watched {
+        watched.fail(&error);
+    }
+    error
 }
 
 impl RawStream {
@@ -184,6 +218,9 @@ impl RawStream {
             Some(Err(failure)) => Some(Err(self.fail_with(failure))),
             None => {
                 self.end();
+                if let Some(watched) = self.watched.take() {
+                    watched.succeed(&self.report);
+                }
                 None
             }
         })
@@ -208,7 +245,11 @@ impl RawStream {
             failure.request_id = failure.request_id.or_else(|| attempt.request_id.clone());
         }
         let failure = self.provider.masked(failure);
-        Error::from_failure(failure).with_report(self.report.clone())
+        let error = Error::from_failure(failure).with_report(self.report.clone());
+        if let Some(watched) = self.watched.take() {
+            watched.fail(&error);
+        }
+        error
     }
 
     fn end(&mut self) {
@@ -221,6 +262,16 @@ impl RawStream {
             tokens::estimated_stream(&self.request_body, view)
         });
         self.request_body = Bytes::new();
+    }
+}
+
+impl Drop for RawStream {
+    fn drop(&mut self) {
+        if let Some(watched) = self.watched.take() {
+            self.events.abandon();
+            self.end();
+            watched.abandon(&self.report);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::openai_compatible::OpenAiCompatible;
 use crate::options::{CallOptions, DEFAULT_OPTIONS};
-use crate::raw::{self, CompleteAnswer, RawResponse, RawStream};
+use crate::raw::{self, RawResponse, RawStream};
 use crate::unreadable;
 
 impl OpenAiCompatible {
@@ -37,16 +37,15 @@ impl OpenAiCompatible {
     /// releases the key.
     pub async fn raw_chat_with(&self, body: Bytes, options: &CallOptions) -> Result<RawResponse, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, false);
-        let mut answer = raw::complete(self.target(), &request, options).await?;
+        let mut answer = raw::complete(self.handle(), &request, options).await?;
         let format = self.target().format;
         if !is_readable(format, &answer.body) {
-            return Err(raw::failed(
-                unreadable::failure(self.target(), &answer.body),
-                answer.report,
-            ));
+            let failure = unreadable::failure(self.target(), &answer.body);
+            return Err(answer.fail(failure));
         }
         answer.note_usage(translate::parse_usage(&answer.body));
-        let CompleteAnswer { body, report, .. } = answer;
+        let body = answer.body.clone();
+        let report = answer.finish();
         Ok(RawResponse { body, report })
     }
 
@@ -60,7 +59,7 @@ impl OpenAiCompatible {
     /// releases the key.
     pub async fn raw_chat_stream_with(&self, body: Bytes, options: &CallOptions) -> Result<RawStream, Error> {
         let request = EncodedRequest::new(Endpoint::Generation, body, true);
-        raw::stream(self.target(), &request, options).await
+        raw::stream(self.handle(), &request, options).await
     }
 }
 

@@ -148,6 +148,13 @@ impl CallReport {
     }
 }
 
+/// Returns the tokens of all calls together, or `None` if the usage of one of them is unknown.
+#[cfg(feature = "structured")]
+pub(crate) fn sum_of_usages(calls: &[CallReport]) -> Option<Usage> {
+    let known: Option<Vec<&Usage>> = calls.iter().map(|call| call.usage.as_ref()).collect();
+    Usage::sum(known?)
+}
+
 /// The trace id of a call.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]

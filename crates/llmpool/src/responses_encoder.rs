@@ -53,6 +53,10 @@ impl RequestEncoder for ResponsesEncoder<'_> {
         )?;
         Ok(EncodedRequest::new(Endpoint::Generation, body, self.stream).without_foreign_blocks())
     }
+
+    fn destination(&self) -> (Endpoint, bool) {
+        (Endpoint::Generation, self.stream)
+    }
 }
 
 /// Returns the request's options named `name` with the members that only the target's default options

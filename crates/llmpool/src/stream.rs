@@ -429,10 +429,7 @@ impl RawEventStream {
 
 impl Drop for RawEventStream {
     fn drop(&mut self) {
-        self.observe_arrived();
-        if let Some(permit) = self.permit.take() {
-            permit.abandon(&self.view);
-        }
+        self.abandon();
         if let Some(body) = self.body.take()
             && self.view.is_complete()
         {
@@ -442,6 +439,14 @@ impl Drop for RawEventStream {
 }
 
 impl RawEventStream {
+    /// Observes the events that have already arrived, and releases the permit of a stream that the caller drops.
+    pub(crate) fn abandon(&mut self) {
+        self.observe_arrived();
+        if let Some(permit) = self.permit.take() {
+            permit.abandon(&self.view);
+        }
+    }
+
     /// Observes the events that have already arrived, up to [`MAX_DRAIN_BYTES`]. They may contain the usage,
     /// and reading the end of the body gives its connection back to the pool. Waits for nothing.
     fn observe_arrived(&mut self) {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use llmpool_core::answer_format::AnswerFormat;
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::Json;
 use llmpool_core::failure::status_policy::StatusPolicy;
@@ -56,6 +57,8 @@ pub(crate) struct Target {
     pub(crate) counts_tokens: bool,
     pub(crate) expected_output: Option<u32>,
     pub(crate) on_status: StatusPolicy,
+    /// The configured format of structured answers. Without one, [`capabilities`](Self::capabilities) knows it.
+    pub(crate) structured_output: Option<AnswerFormat>,
     pub(crate) capabilities: LearnedCapabilities,
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::HeaderMap;
+use llmpool_core::answer_format::AnswerFormat;
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::chat::Json;
 use llmpool_core::failure::status_policy::StatusPolicy;
@@ -58,6 +59,13 @@ pub struct TargetSettings {
     /// Default: `None`. The scope is then that of the provider, if the host of the base URL is known to belong
     /// to a provider that limits keys, and otherwise [`LimitScope::Model`].
     pub limit_scope: Option<LimitScope>,
+    /// The format in which calls with [`adapt_schema`](crate::CallOptions::adapt_schema) ask for structured answers.
+    /// With a configured format, no other format is tried if the provider refuses it.
+    ///
+    /// Default: `None`. Calls then start with [`AnswerFormat::JsonSchema`], or with a weaker format if the host of the
+    /// base URL is known to belong to a provider that ignores the response format. A weaker format is used once the
+    /// provider has refused the stronger one.
+    pub structured_output: Option<AnswerFormat>,
     /// The maximum number of retries after the first attempt. If the failure is a key's, the first attempt
     /// with another key is not a retry. If the failure is an exceeded rate limit, the call waits for the key
     /// until its deadline without spending a retry, unless this is 0. Default: 5.
@@ -88,6 +96,7 @@ impl Default for TargetSettings {
             on_status: StatusPolicy::default(),
             learn_limits: true,
             limit_scope: None,
+            structured_output: None,
             max_retries,
             retry_delay: base,
             timeouts: Timeouts::default(),
@@ -111,6 +120,7 @@ impl fmt::Debug for TargetSettings {
             .field("on_status", &self.on_status)
             .field("learn_limits", &self.learn_limits)
             .field("limit_scope", &self.limit_scope)
+            .field("structured_output", &self.structured_output)
             .field("max_retries", &self.max_retries)
             .field("retry_delay", &self.retry_delay)
             .field("timeouts", &self.timeouts)

@@ -4,9 +4,11 @@
 mod acquire;
 mod driver;
 mod drivers;
+mod key_changes;
 mod permit;
 mod shared_admission;
 
+pub(crate) use key_changes::{KeyChange, KeyWatcher, Reach};
 pub(crate) use llmpool_core::limits::{MAX_WAITING, Rejection};
 pub(crate) use permit::Permit;
 pub(crate) use shared_admission::SharedAdmission;

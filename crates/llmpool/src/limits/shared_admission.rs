@@ -9,7 +9,9 @@
 use std::sync::PoisonError;
 use std::task::Waker;
 
-use llmpool_core::limits::{Admission, KeyId, Limiter, TargetId, Ticket};
+use llmpool_core::limits::{
+    AcquireRequest, Admission, KeyConstraint, KeyId, Limiter, TargetId, Ticket, WaitReason,
+};
 use llmpool_core::time::Timestamp;
 
 use super::drivers::Drivers;
@@ -87,6 +89,18 @@ impl SharedAdmission {
     /// later.
     pub(crate) fn earliest(&self, target: TargetId) -> Timestamp {
         self.lock().admission.earliest(target, clock::now())
+    }
+
+    /// Returns the key that a request that arrives now would get at once. Reserves nothing.
+    pub(crate) fn next_key(&self, target: TargetId, constraint: KeyConstraint) -> Option<KeyId> {
+        let now = clock::now();
+        self.lock().admission.next_key(target, constraint, now)
+    }
+
+    /// Returns what a waiting request waits for, or `None` if only older requests delay it.
+    pub(crate) fn wait_reason_of(&self, target: TargetId, request: &AcquireRequest) -> Option<WaitReason> {
+        let now = clock::now();
+        self.lock().admission.wait_reason_of(target, request, now)
     }
 
     /// Returns the number of calls in the wait queue of a target.

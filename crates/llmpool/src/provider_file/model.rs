@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use llmpool_core::answer_format::AnswerFormat;
 use llmpool_core::api_format::ApiFormat;
 use llmpool_core::limits::LimitScope;
 
@@ -11,7 +12,7 @@ use crate::base_url::endpoint;
 use crate::provider_entry::{ModelEntry, ProviderEntry};
 use crate::target_settings::TargetSettings;
 
-const MODEL_FIELDS: [&str; 21] = [
+const MODEL_FIELDS: [&str; 22] = [
     "model_name",
     "api",
     "api_keys",
@@ -27,6 +28,7 @@ const MODEL_FIELDS: [&str; 21] = [
     "expected_output_tokens",
     "learn_limits",
     "limit_scope",
+    "structured_output",
     "breaker",
     "on_status",
     "context_window",
@@ -128,6 +130,7 @@ impl<'a> FileReader<'a> {
         let api_formats =
             [ApiFormat::ChatCompletions, ApiFormat::Responses].map(|format| (format.as_str(), format));
         let scopes = [LimitScope::Key, LimitScope::Model].map(|scope| (scope.as_str(), scope));
+        let answer_formats = AnswerFormat::ALL.map(|format| (format.as_str(), format));
         let rate_limit = self.model_rate_limit(members);
         let get = |name| members.get_non_null(name);
         TargetSettings {
@@ -142,6 +145,8 @@ impl<'a> FileReader<'a> {
                 .and_then(|field| self.boolean(&field))
                 .unwrap_or(true),
             limit_scope: get("limit_scope").and_then(|field| self.one_of(&field, &scopes)),
+            structured_output: get("structured_output")
+                .and_then(|field| self.one_of(&field, &answer_formats)),
             max_retries: self
                 .optional_integer(members, "max_retries", 0, 100)
                 .unwrap_or(defaults.max_retries),

@@ -10,15 +10,15 @@ use super::error::DecodingError;
 /// A decoder of the formats that contain deflate blocks.
 pub(super) enum Inflater {
     /// Members in gzip containers.
-    Gzip(MultiGzDecoder<Piece>),
+    Gzip(MultiGzDecoder<InflatedPiece>),
     /// Blocks in a zlib container.
-    Zlib(ZlibDecoder<Piece>),
-    Blocks(DeflateDecoder<Piece>),
+    Zlib(ZlibDecoder<InflatedPiece>),
+    Blocks(DeflateDecoder<InflatedPiece>),
 }
 
 impl Inflater {
     pub(super) fn gzip() -> Self {
-        Self::Gzip(MultiGzDecoder::new(Piece::default()))
+        Self::Gzip(MultiGzDecoder::new(InflatedPiece::default()))
     }
 
     /// Creates a decoder for a body of the coding `deflate` that begins with these bytes. The standard says that its
@@ -27,9 +27,9 @@ impl Inflater {
     pub(super) fn deflate(first: u8, second: u8) -> Self {
         let header = u16::from_be_bytes([first, second]);
         if first & 15 == 8 && header.is_multiple_of(31) {
-            Self::Zlib(ZlibDecoder::new(Piece::default()))
+            Self::Zlib(ZlibDecoder::new(InflatedPiece::default()))
         } else {
-            Self::Blocks(DeflateDecoder::new(Piece::default()))
+            Self::Blocks(DeflateDecoder::new(InflatedPiece::default()))
         }
     }
 
@@ -41,7 +41,7 @@ impl Inflater {
         }
     }
 
-    fn piece(&mut self) -> &mut Piece {
+    fn piece(&mut self) -> &mut InflatedPiece {
         match self {
             Self::Gzip(decoder) => decoder.get_mut(),
             Self::Zlib(decoder) => decoder.get_mut(),
@@ -84,9 +84,9 @@ fn unless_full<T>(result: io::Result<T>) -> Result<Option<T>, DecodingError> {
 
 /// The decoded bytes that are not yet taken, at most [`MAX_PIECE`].
 #[derive(Default)]
-pub(super) struct Piece(Vec<u8>);
+pub(super) struct InflatedPiece(Vec<u8>);
 
-impl Write for Piece {
+impl Write for InflatedPiece {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let length = bytes.len().min(MAX_PIECE - self.0.len());
         if length == 0 {
