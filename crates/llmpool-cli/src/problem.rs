@@ -95,6 +95,9 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         ErrorKind::Attempt(FailureKind::ContextLength) => {
             "shorten the prompt, or choose a model with a larger context window"
         }
+        ErrorKind::Attempt(FailureKind::ResponseFormatRefused) => {
+            "ask for the format in the prompt instead of with response_format, or choose another model"
+        }
         _ => return None,
     })
 }

@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use llmpool::chat::{ChatRequest, Message};
+use llmpool::observer::{
+    AttemptEnded, CallEnded, CallStarted, KeyStateChanged, LimitChanged, Observer, Waited,
+};
 use llmpool::{
     ApiKeyPool, CallOptions, Limits, LlmInterface, ModelEntry, OpenAiCompatible, Providers, RateLimit,
     TargetSettings,
@@ -28,6 +31,41 @@ impl Write for Log {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+/// Writes every event to a log.
+struct Events(Log);
+
+impl Events {
+    fn add(&self, event: &dyn std::fmt::Debug) {
+        writeln!(self.0.clone(), "{event:?}").unwrap();
+    }
+}
+
+impl Observer for Events {
+    fn call_started(&self, event: &CallStarted<'_>) {
+        self.add(event);
+    }
+
+    fn waited(&self, event: &Waited<'_>) {
+        self.add(event);
+    }
+
+    fn attempt_ended(&self, event: &AttemptEnded<'_>) {
+        self.add(event);
+    }
+
+    fn call_ended(&self, event: &CallEnded<'_>) {
+        self.add(event);
+    }
+
+    fn key_state_changed(&self, event: &KeyStateChanged<'_>) {
+        self.add(event);
+    }
+
+    fn limit_changed(&self, event: &LimitChanged<'_>) {
+        self.add(event);
     }
 }
 
@@ -86,18 +124,19 @@ async fn output_of_early_ends(request: &ChatRequest) -> String {
         + &format!("{late} {late:?} {panicked} {panicked:?} {rejected} {rejected:?} {providers:?} {target:?}")
 }
 
-fn target(server: &Server, settings: TargetSettings) -> OpenAiCompatible {
+fn target(server: &Server, settings: TargetSettings, events: &Log) -> OpenAiCompatible {
     let pool = ApiKeyPool::new("p", [KEY.to_owned(), format!("{KEY}-2")]).unwrap();
-    OpenAiCompatible::builder(&pool, "m", &server.url)
-        .settings(settings)
+    let model = OpenAiCompatible::builder(&pool, "m", &server.url).settings(settings);
+    model
         .build()
         .unwrap()
+        .with_observer(Arc::new(Events(events.clone())))
 }
 
 // U08, O03, L80
 #[tokio::test]
 async fn no_output_contains_prompts_or_keys() {
-    let log = Log::default();
+    let (log, events) = (Log::default(), Log::default());
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
@@ -117,7 +156,7 @@ async fn no_output_contains_prompts_or_keys() {
             retry_delay: Duration::from_millis(1),
             ..TargetSettings::default()
         };
-        let target = target(&server, settings);
+        let target = target(&server, settings, &events);
         let options = CallOptions {
             timeout: Some(Duration::from_millis(300)),
             ..CallOptions::default()
@@ -164,7 +203,7 @@ async fn no_output_contains_prompts_or_keys() {
         _ => Action::Send(completion(PROMPT)),
     })
     .await;
-    let target = target(&server, TargetSettings::default());
+    let target = self::target(&server, TargetSettings::default(), &events);
     let stream = target.chat_stream(&ChatRequest::user(PROMPT)).await.unwrap();
     output += &format!("{stream:?}");
     let error = stream.into_response().await.unwrap_err();
@@ -185,7 +224,7 @@ async fn no_output_contains_prompts_or_keys() {
     ];
     let error_event = stream_of(&error_event);
     let server = Server::start(move |_, _| Action::Send(error_event.clone())).await;
-    let target = self::target(&server, TargetSettings::default());
+    let target = self::target(&server, TargetSettings::default(), &events);
     let stream = target.chat_stream(&ChatRequest::user(PROMPT)).await;
     let error = stream.unwrap().into_response().await.unwrap_err();
     for text in [error.provider_message(), error.code()] {
@@ -206,10 +245,28 @@ async fn no_output_contains_prompts_or_keys() {
     .unwrap_err();
     output += panic.downcast_ref::<String>().unwrap();
     output += &String::from_utf8_lossy(&log.0.lock().unwrap());
-    assert!(
-        output.contains("attempt failed") && output.contains("key unavailable"),
-        "the log was captured"
-    );
+    for record in [
+        "call started",
+        "attempt failed",
+        "attempt succeeded",
+        "key unavailable",
+        "key state changed",
+        "retrying after a wait",
+        "call ended",
+    ] {
+        assert!(output.contains(record), "the log was captured: {record}");
+    }
+    let events = String::from_utf8_lossy(&events.0.lock().unwrap()).into_owned();
+    for event in [
+        "CallStarted",
+        "Waited",
+        "AttemptEnded",
+        "CallEnded",
+        "KeyStateChanged",
+    ] {
+        assert!(events.contains(event), "{event}");
+    }
+    output += &events;
     for canary in [PROMPT, KEY] {
         assert!(
             !output.contains(canary),

@@ -356,7 +356,7 @@ fn probe_after(reason: CooldownReason) -> (Arc<SingleSlot>, limits::Permit) {
         target,
         holders: AtomicUsize::new(0),
     });
-    let refused = slot.admission.try_acquire(target, &slot.request()).unwrap();
+    let mut refused = slot.admission.try_acquire(target, &slot.request()).unwrap();
     let wait = std::time::Duration::from_secs(1);
     refused.record_refusal(reason, Some(wait).into());
     drop(refused);
@@ -371,7 +371,7 @@ fn probe_after(reason: CooldownReason) -> (Arc<SingleSlot>, limits::Permit) {
 #[test]
 fn success_of_a_probe_wakes_waiters() {
     model(|| {
-        let (slot, probe) = probe_after(CooldownReason::Invalid);
+        let (slot, mut probe) = probe_after(CooldownReason::Invalid);
         let waiter = spawn(move || slot.acquire_and_release());
         probe.record_success();
         waiter.join().unwrap();
@@ -383,7 +383,7 @@ fn success_of_a_probe_wakes_waiters() {
 fn restored_key_wakes_its_waiters() {
     model(|| {
         let slot = SingleSlot::new(None);
-        let refused = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
+        let mut refused = slot.admission.try_acquire(slot.target, &slot.request()).unwrap();
         let wait = std::time::Duration::from_secs(10);
         let wait = RefusalWait::Provisional(Some(wait));
         let cooldown = refused.record_refusal(CooldownReason::Unclear, wait);
@@ -428,7 +428,7 @@ fn several_restored_keys_wake_their_waiters() {
         });
         let wait = RefusalWait::Provisional(Some(std::time::Duration::from_secs(10)));
         let refuse = |()| {
-            let refused = slot.admission.try_acquire(target, &slot.request()).unwrap();
+            let mut refused = slot.admission.try_acquire(target, &slot.request()).unwrap();
             refused.record_refusal(CooldownReason::Unclear, wait).unwrap()
         };
         let cooldowns = [(); 2].map(refuse);

@@ -3,7 +3,7 @@
 
 use llmpool::RateLimit;
 use llmpool::provider_file::{PROVIDER_SCHEMA, ProviderFile};
-use llmpool::{ErrorKind, Providers};
+use llmpool::{AnswerFormat, ErrorKind, Providers};
 use proptest::prelude::*;
 
 fn env(name: &str) -> Option<String> {
@@ -90,7 +90,7 @@ fn each_invalid_file_has_its_diagnostic() {
         (r#"{"p":[]}"#.into(), "provider.json:1:6: p: the provider has no models; add a model, or remove the provider".into()),
         (r#"{"a/b":[]}"#.into(), "provider.json: 2 errors; file not loaded\nprovider.json:1:8: a/b: a provider name must not be empty or contain a slash or whitespace; rename it; models are addressed as provider/model\nprovider.json:1:8: a/b: the provider has no models; add a model, or remove the provider".into()),
         (with(r#","rate_limit_refil_rate":1"#), format!("provider.json:1:97: {model}.rate_limit_refil_rate: unknown field; did you mean `rate_limit_refill_rate`?")),
-        (with(r#","zzz":1"#), format!("provider.json:1:79: {model}.zzz: unknown field; known fields are model_name, api, api_keys, base_url, max_retries, retry_delay, rate_limit_capacity, rate_limit_refill_rate, rpm, tpm, rpd, max_concurrency, expected_output_tokens, learn_limits, limit_scope, breaker, on_status, context_window, api_params, headers, timeouts")),
+        (with(r#","zzz":1"#), format!("provider.json:1:79: {model}.zzz: unknown field; known fields are model_name, api, api_keys, base_url, max_retries, retry_delay, rate_limit_capacity, rate_limit_refill_rate, rpm, tpm, rpd, max_concurrency, expected_output_tokens, learn_limits, limit_scope, structured_output, breaker, on_status, context_window, api_params, headers, timeouts")),
         (with(r#","headers":{"Authorization":"sk-canary"}"#), format!("provider.json:1:100: {model}.headers.Authorization: llmpool sets this header itself; remove it; API keys go into api_keys")),
         (r#"{"p":[{"model_name":"m","api_keys":["${SET"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: unclosed reference; write it as ${{NAME}}")),
         (r#"{"p":[{"model_name":"m","api_keys":["env:"],"base_url":"https://h"}]}"#.into(), format!("provider.json:1:37: {model}.api_keys[0]: the reference has no variable name; write it as ${{NAME}}")),
@@ -100,6 +100,8 @@ fn each_invalid_file_has_its_diagnostic() {
         (with(r#","learn_limits":1"#), format!("provider.json:1:88: {model}.learn_limits: expected a boolean, found a number; write true or false without quotes")),
         (with(r#","api":"soap""#), format!("provider.json:1:79: {model}.api: unknown value; use one of \"chat_completions\", \"responses\"")),
         (with(r#","limit_scope":"keys""#), format!("provider.json:1:87: {model}.limit_scope: unknown value; use one of \"key\", \"model\"")),
+        (with(r#","structured_output":"json""#), format!("provider.json:1:93: {model}.structured_output: unknown value; use one of \"json_schema\", \"json_object\", \"text\"")),
+        (with(r#","structured_output":1"#), format!("provider.json:1:93: {model}.structured_output: expected a string, found a number; enclose it in double quotes")),
         (with(r#","limit_scope":true"#), format!("provider.json:1:87: {model}.limit_scope: expected a string, found a boolean; enclose it in double quotes")),
         (with(r#","pricing":1"#), format!("provider.json:1:83: {model}.pricing: this version does not support this field; remove it")),
         (with(r#","max_retries":-1"#), format!("provider.json:1:87: {model}.max_retries: expected an integer from 0 to 100; use an integer in this range")),
@@ -205,6 +207,26 @@ fn rpm_replaces_the_default_rate_limit() {
     assert_eq!((limits.rate_limit, limits.rpm), (None, Some(30)));
     let bucket = limits.per_minute_bucket().unwrap().unwrap();
     assert_eq!((bucket.capacity(), bucket.per_second()), (3, 0.5));
+}
+
+#[test]
+fn structured_output_is_learned_unless_it_is_configured() {
+    let of = |members: &str, url: &str| {
+        let text = with(members).replace("https://h", url);
+        let model = parse(&text).unwrap().providers.remove(0).models.remove(0);
+        (model.settings.structured_output, model.structured_output())
+    };
+    for format in AnswerFormat::ALL {
+        let member = format!(r#","structured_output":"{}""#, format.as_str());
+        assert_eq!(of(&member, "https://h"), (Some(format), format));
+    }
+    for member in ["", r#","structured_output":null"#] {
+        assert_eq!(of(member, "https://h"), (None, AnswerFormat::JsonSchema));
+        assert_eq!(
+            of(member, "https://api.anthropic.com"),
+            (None, AnswerFormat::Text)
+        );
+    }
 }
 
 #[test]

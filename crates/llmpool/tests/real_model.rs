@@ -6,6 +6,11 @@
     reason = "a failed unwrap is a failed test; a skip is printed"
 )]
 
+#[path = "support/example_program.rs"]
+mod example_program;
+
+use std::net::TcpListener;
+
 use llmpool::chat::{ChatRequest, Choice, FinishReason, Message, Tool, ToolChoice, ToolMode};
 use llmpool::embeddings::{EmbeddingRequest, EncodingFormat};
 use llmpool::responses::ResponsesRequest;
@@ -279,4 +284,81 @@ async fn real_model_gives_the_same_text_through_responses() {
     };
     let native = responses.create_response_with(&native, &options).await.unwrap();
     assert_eq!(native.text(), chat.text());
+}
+
+/// Runs an example with a provider file of two models, `gpt-4o-mini` at `first_url` and `gpt-4o` at the URL of the real model. Returns
+/// what the example prints.
+fn output_of_example(example: &str, first_url: &str, keys: &[&str]) -> String {
+    let real_url = std::env::var("LLMPOOL_TEST_REAL_URL").unwrap();
+    let model = |name, base_url| {
+        let mut model = json!({"model_name": name, "base_url": base_url, "api_keys": keys, "max_retries": 0});
+        model["api_params"] = json!({"max_tokens": 96});
+        model
+    };
+    let provider = json!({"openai": [model("gpt-4o-mini", first_url), model("gpt-4o", &real_url)]});
+    let file = example_program::ProviderFile::write(example, &provider);
+    let output = example_program::command(example)
+        .arg(file.path())
+        .output()
+        .unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{stdout}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    stdout
+}
+
+/// The second example of the README.
+#[test]
+fn real_model_answers_the_example_of_a_function() {
+    let Some(model) = real_model() else { return };
+    let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").unwrap();
+    let keys: Vec<&str> = keys.split(',').collect();
+    let printed = output_of_example("function", model.base_url(), &keys);
+    assert!(printed.contains(" (urgent: "), "{printed}");
+}
+
+#[test]
+fn real_model_answers_the_example_of_two_models() {
+    let Some(model) = real_model() else { return };
+    let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").unwrap();
+    let keys: Vec<_> = keys.split(',').collect();
+    let printed = output_of_example("collaboration", model.base_url(), &keys);
+    let (first, rest) = printed.split_once('\n').unwrap();
+    assert!(matches!(first, "urgent: true" | "urgent: false"), "{printed}");
+    assert!(!rest.trim().is_empty(), "{printed}");
+}
+
+#[test]
+fn real_model_answers_the_example_of_a_fallback() {
+    if real_model().is_none() {
+        return;
+    }
+    let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").unwrap();
+    let keys: Vec<_> = keys.split(',').collect();
+    // Nothing listens on the port once the listener is dropped.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let printed = output_of_example("fallback", &format!("http://{closed}/v1"), &keys);
+    let (error, summary) = printed.split_once('\n').unwrap();
+    assert!(error.starts_with("openai/gpt-4o-mini: "), "{printed}");
+    assert!(!summary.trim().is_empty(), "{printed}");
+}
+
+#[test]
+fn real_model_answers_the_example_of_monitoring() {
+    let Some(model) = real_model() else { return };
+    let keys = std::env::var("LLMPOOL_TEST_REAL_KEYS").unwrap();
+    let right = keys.split(',').next().unwrap();
+    let printed = output_of_example("monitoring", model.base_url(), &["sk-wrong", right]);
+    for expected in [
+        "invalid API key after ",
+        "\nanswer after ",
+        "tokens, according to [Provider]\n",
+        "): invalid, 0 in flight\n",
+        "): healthy, 0 in flight\n",
+    ] {
+        assert!(printed.contains(expected), "{printed}");
+    }
 }

@@ -8,12 +8,17 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use llmpool::chat::{ChatRequest, Message};
+use llmpool::function::FunctionError;
+use llmpool::structured::{JsonSchema, json_schema, schemars};
 use llmpool::{
     ApiFormat, ApiKeyPool, KeyLimits, Limits, LlmInterface, OpenAiCompatible, RateLimit, TargetSettings,
+    llm_function,
 };
 
-pub(crate) const NAMES: [&str; 10] = [
+pub(crate) const NAMES: [&str; 12] = [
     "plain",
+    "parsed",
+    "function",
     "raw-paced",
     "typed-paced",
     "raw-burst",
@@ -26,10 +31,13 @@ pub(crate) const NAMES: [&str; 10] = [
 ];
 
 const SYSTEM: &str = "You are a helpful assistant that answers in one sentence.";
+const MAIL: &str = "Where is my refund of 40 euros? I have been waiting since Monday.";
 const PROMPT: &str = "What does a token bucket do, and why do providers count their requests with one?";
 
 pub(crate) enum Client {
     Plain(OpenAiCompatible, ChatRequest),
+    Parsed(OpenAiCompatible, ChatRequest),
+    Function(OpenAiCompatible),
     Raw(OpenAiCompatible, Bytes),
     Typed(OpenAiCompatible, ChatRequest),
     Floor(RefCell<http1::SendRequest<Full<Bytes>>>, String, Bytes),
@@ -38,10 +46,10 @@ pub(crate) enum Client {
 impl Client {
     pub(crate) async fn new(case: &str, port: u16, events: usize) -> Self {
         let (kind, answer) = case.split_once('-').unwrap_or((case, "plain"));
-        let (kind, answer) = if kind == "plain" {
-            ("typed", "plain")
-        } else {
-            (kind, answer)
+        let (kind, answer) = match kind {
+            "plain" => ("typed", "plain"),
+            "parsed" | "function" => (kind, "ticket"),
+            kind => (kind, answer),
         };
         let base = format!("http://127.0.0.1:{port}/{answer}/{events}/v1");
         match (kind, answer) {
@@ -54,6 +62,8 @@ impl Client {
                 Self::Floor(RefCell::new(sender), path, encoded(answer != "plain"))
             }
             ("raw", _) => Self::Raw(target(&base, ApiFormat::ChatCompletions), encoded(true)),
+            ("parsed", _) => Self::Parsed(target(&base, ApiFormat::ChatCompletions), ticket_request()),
+            ("function", _) => Self::Function(target(&base, ApiFormat::ChatCompletions)),
             ("typed", "plain") => Self::Plain(target(&base, ApiFormat::ChatCompletions), request()),
             ("typed", _) => Self::Typed(target(&base, ApiFormat::ChatCompletions), request()),
             ("translated", _) => Self::Typed(target(&base, ApiFormat::Responses), request()),
@@ -68,6 +78,11 @@ impl Client {
                 assert_eq!(answer.usage().unwrap().total_tokens(), Some(55));
                 assert_eq!(answer.text().len(), 116);
             }
+            Self::Parsed(target, request) => {
+                let answer = target.chat(request).await.unwrap();
+                assert_eq!(answer.parse::<Ticket>().unwrap().tags.len(), 2);
+            }
+            Self::Function(target) => assert_eq!(triage(target, MAIL).await.unwrap().tags.len(), 2),
             Self::Raw(target, body) => {
                 let mut stream = target.raw_chat_stream(body.clone()).await.unwrap();
                 let mut seen = 0;
@@ -80,6 +95,38 @@ impl Client {
             Self::Floor(sender, path, body) => floor(sender, path, body).await,
         }
     }
+}
+
+/// A support ticket.
+#[derive(serde::Deserialize, JsonSchema)]
+#[schemars(crate = "schemars")]
+struct Ticket {
+    /// What the customer wants, in one sentence.
+    #[expect(dead_code, reason = "only read")]
+    summary: String,
+    #[expect(dead_code, reason = "only read")]
+    urgency: Urgency,
+    tags: Vec<String>,
+}
+
+#[derive(serde::Deserialize, JsonSchema)]
+#[schemars(crate = "schemars")]
+#[serde(rename_all = "lowercase")]
+enum Urgency {
+    Low,
+    High,
+}
+
+/// Sort this support mail. Urgent means money or safety.
+#[llm_function]
+async fn triage(llm: &dyn LlmInterface, mail: &str) -> Result<Ticket, FunctionError>;
+
+/// The request that `triage` sends, made once.
+fn ticket_request() -> ChatRequest {
+    let system = Message::system("Sort this support mail. Urgent means money or safety.");
+    let mut request = ChatRequest::new([system, Message::user(MAIL)]);
+    request.response_format = Some(json_schema::<Ticket>().unwrap());
+    request
 }
 
 /// Text, finish reason and usage of every chunk.

@@ -10,6 +10,15 @@ const PACE: Duration = Duration::from_millis(2);
 
 const PLAIN: &str = r#"{"id":"chatcmpl-AYNHwS2d0lyPbcMKDzNcBzVJvGpVq","object":"chat.completion","created":1732741820,"model":"gpt-4o-mini-2024-07-18","choices":[{"index":0,"message":{"role":"assistant","content":"A token bucket lets short bursts through and holds the long run to a steady rate, which is how most providers count.","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":29,"completion_tokens":26,"total_tokens":55,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":{"reasoning_tokens":0,"audio_tokens":0,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}},"service_tier":"default","system_fingerprint":"fp_0705bf87c0"}"#;
 
+/// The same answer with a ticket as JSON.
+fn ticket() -> String {
+    let text = r#"{\"summary\":\"The customer waits for a refund of 40 euros since Monday.\",\"urgency\":\"high\",\"tags\":[\"refund\",\"money\"]}"#;
+    PLAIN.replace(
+        "A token bucket lets short bursts through and holds the long run to a steady rate, which is how most providers count.",
+        text,
+    )
+}
+
 /// The server process; killed when this value is dropped.
 pub(crate) struct Running {
     process: Child,
@@ -68,7 +77,8 @@ fn answer_all(connection: &TcpStream) {
         let written = match kind {
             "paced" => paced(connection, events),
             "burst" => burst(connection, events),
-            _ => plain(connection),
+            "ticket" => document(connection, &ticket()),
+            _ => document(connection, PLAIN),
         };
         if written.is_err() {
             return;
@@ -95,14 +105,14 @@ fn head(reader: &mut impl BufRead) -> Option<(String, usize)> {
     }
 }
 
-fn plain(mut connection: &TcpStream) -> std::io::Result<()> {
+fn document(mut connection: &TcpStream, body: &str) -> std::io::Result<()> {
     let head = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\ndate: Wed, 27 Nov 2024 21:10:20 GMT\r\n\
          x-request-id: req_4d7c1f0a9b3e\r\nopenai-processing-ms: 512\r\nx-ratelimit-limit-requests: 10000\r\n\
          x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-reset-requests: 8.64s\r\n\r\n",
-        PLAIN.len()
+        body.len()
     );
-    connection.write_all(format!("{head}{PLAIN}").as_bytes())
+    connection.write_all(format!("{head}{body}").as_bytes())
 }
 
 fn event(text: &str, finish: &str) -> String {
