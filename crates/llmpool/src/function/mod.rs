@@ -38,7 +38,7 @@
 //! | [`prompt`](Call::prompt) | the messages and the schema, without sending anything |
 //!
 //! [`llm_chat`](crate::llm_chat) declares a chat with a history in the same way: see [`ChatCall`]. Both can use
-//! [tools](crate::tool).
+//! [tools](mod@crate::tool).
 
 mod arguments;
 mod attachment;
