@@ -292,7 +292,7 @@ fn output_of_example(example: &str, first_url: &str, keys: &[&str]) -> String {
     let real_url = std::env::var("LLMPOOL_TEST_REAL_URL").unwrap();
     let model = |name, base_url| {
         let mut model = json!({"model_name": name, "base_url": base_url, "api_keys": keys, "max_retries": 0});
-        model["api_params"] = json!({"max_tokens": 96});
+        model["api_params"] = json!({"max_tokens": 256, "temperature": 0});
         model
     };
     let provider = json!({"openai": [model("gpt-4o-mini", first_url), model("gpt-4o", &real_url)]});
