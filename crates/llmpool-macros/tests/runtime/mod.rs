@@ -1,4 +1,4 @@
-//! A stand-in for the modules of `llmpool` that the expansions name. It records what it is told.
+//! A stand-in for the modules of `llmpool` that the expansions name. It records how it is called.
 
 #![allow(dead_code, reason = "not every test uses all of it")]
 

@@ -13,21 +13,19 @@ use super::error::ArgumentError;
 use super::text_value::as_text;
 
 /// The arguments of one call, in the order of the parameters.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Arguments {
     arguments: Vec<Argument>,
     /// The images, audio and files of all arguments, in the order in which they are written.
     attachments: Vec<Part>,
 }
 
-#[derive(Clone)]
 struct Argument {
     name: &'static str,
     value: Written,
 }
 
 /// An argument in the form in which the prompt contains it.
-#[derive(Clone)]
 enum Written {
     Text(String),
     Json(String),

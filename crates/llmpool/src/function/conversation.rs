@@ -76,7 +76,7 @@ impl<'llm> CallConversation<'llm> {
                 return Ok(completion);
             }
             self.add_reply(&completion);
-            let mut running = RunningTools::start(&self.setup.tools, calls);
+            let mut running = self.start_tools(calls);
             let finished = loop {
                 match self.next_finished_tool(&mut running).await {
                     Ok(Some(_)) => {}
@@ -191,13 +191,11 @@ impl<'llm> CallConversation<'llm> {
         completion: &ChatCompletion,
         error: FunctionError,
     ) -> Result<(), FunctionError> {
-        if self.repairs == self.setup.repairs || !error.is_repairable() {
-            return Err(self.failed(error));
-        }
-        self.repairs += 1;
-        let Some(reply) = error.unusable() else {
+        let is_left = self.repairs < self.setup.repairs;
+        let Some(reply) = error.repairable().filter(|_| is_left) else {
             return Err(self.failed(error));
         };
+        self.repairs += 1;
         let place = reply
             .path()
             .map(|path| format!(" at `{path}`"))

@@ -139,21 +139,20 @@ impl FunctionError {
     /// Returns the error of a reply that cannot be read. `text` is the text of the reply.
     pub(super) fn of_reply(error: &ReplyError, text: String) -> Self {
         let shown = error.to_string();
-        match error {
-            ReplyError::Truncated => {
-                Self::Truncated(Box::new(UnusableReply::new(text, shown.clone(), shown)))
-            }
-            ReplyError::Filtered => Self::Filtered(Box::new(UnusableReply::new(text, shown.clone(), shown))),
+        let variant = match error {
+            ReplyError::Truncated => Self::Truncated,
+            ReplyError::Filtered => Self::Filtered,
             ReplyError::Refused(refusal) => {
-                let text = refusal.text();
-                Self::Refused(Box::new(UnusableReply::new(text, shown.clone(), shown)))
+                let reply = UnusableReply::new(refusal.text(), shown.clone(), shown);
+                return Self::Refused(Box::new(reply));
             }
-            ReplyError::NoContent => Self::Empty(Box::new(UnusableReply::new(text, shown.clone(), shown))),
+            ReplyError::NoContent => Self::Empty,
             ReplyError::Mismatch(mismatch) => {
-                Self::Invalid(Box::new(UnusableReply::of_mismatch(text, mismatch)))
+                return Self::Invalid(Box::new(UnusableReply::of_mismatch(text, mismatch)));
             }
-            _ => Self::Invalid(Box::new(UnusableReply::new(text, shown.clone(), shown))),
-        }
+            _ => Self::Invalid,
+        };
+        variant(Box::new(UnusableReply::new(text, shown.clone(), shown)))
     }
 
     /// Returns the error of a value that the function's `check` rejected with `reason`.
@@ -198,9 +197,12 @@ impl FunctionError {
         sum_of_usages(&calls)
     }
 
-    /// Returns whether another reply of the model may be usable.
-    pub(super) fn is_repairable(&self) -> bool {
-        matches!(self, Self::Empty(_) | Self::Invalid(_) | Self::Rejected(_))
+    /// Returns the unusable reply if another reply of the model may be usable.
+    pub(super) fn repairable(&self) -> Option<&UnusableReply> {
+        match self {
+            Self::Empty(reply) | Self::Invalid(reply) | Self::Rejected(reply) => Some(reply),
+            _ => None,
+        }
     }
 
     pub(super) fn with_progress(mut self, made: Progress) -> Self {

@@ -20,9 +20,9 @@ const DEFAULT_ROUNDS: u32 = 8;
 
 /// The arguments, parameters and options of one call.
 pub(super) struct Setup {
-    pub(super) arguments: Arguments,
+    arguments: Arguments,
     /// The messages of few-shot examples: user and assistant, in turn.
-    pub(super) examples: Vec<Message>,
+    examples: Vec<Message>,
     /// The parameters of the chat requests. Its messages are those of the conversation before the call.
     pub(super) request: ChatRequest,
     pub(super) options: CallOptions,

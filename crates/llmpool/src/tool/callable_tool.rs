@@ -75,8 +75,8 @@ impl CallableTool {
         }
     }
 
-    /// Sets the maximum duration of one call of the tool. The result of a call that takes longer is an error. Code that blocks its thread
-    /// is not interrupted. Default: 60 s.
+    /// Sets the maximum duration of one call of the tool. The result of a call that takes longer is an error. Code that
+    /// blocks its thread is not interrupted. Default: 60 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -140,7 +140,7 @@ fn schema_of_arguments<A: JsonSchema>() -> Result<ReplySchema, SchemaError> {
     Ok(schema)
 }
 
-/// Returns what the model is told about its arguments.
+/// Returns why the arguments are invalid, in words for the model.
 fn reason(error: &ReplyError) -> String {
     let ReplyError::Mismatch(mismatch) = error else {
         return error.to_string();
